@@ -1,0 +1,1 @@
+"""Put a Python model into production: what model authors import."""

@@ -1,0 +1,136 @@
+"""Every error that servekit raises on purpose.
+
+Each class carries what the borders need: the exit code for the command line and the HTTP status for
+the server. A message says what happened, what was expected, and how to mend it.
+"""
+
+from typing import Any, ClassVar
+
+__all__ = [
+    "BusyError",
+    "CancelationError",
+    "EnvironmentBuildError",
+    "FileFetchError",
+    "InputError",
+    "NoScopeError",
+    "OutputError",
+    "PredictionFailedError",
+    "PredictorError",
+    "ServekitError",
+    "SetupError",
+    "SignatureError",
+    "SpecError",
+    "UsageError",
+    "WorkerDiedError",
+]
+
+
+class ServekitError(Exception):
+    """Base of all errors of servekit.
+
+    Attributes:
+        exit_code: What the command line exits with when this error ends it.
+        http_status: What the server answers when this error ends a request.
+    """
+
+    exit_code: ClassVar[int] = 1
+    http_status: ClassVar[int] = 500
+
+
+class UsageError(ServekitError):
+    """The command was called in a way that cannot work."""
+
+    exit_code = 2
+    http_status = 400
+
+
+class SpecError(ServekitError):
+    """The spec file cannot be used; the message names file, line and field of every fault."""
+
+    exit_code = 3
+
+
+class PredictorError(ServekitError):
+    """The predictor that the spec names cannot be loaded: no such file, class, function or method."""
+
+    exit_code = 4
+
+
+class SignatureError(PredictorError):
+    """A predictor's annotations cannot be turned into a schema."""
+
+
+class SetupError(ServekitError):
+    """The predictor's `setup` raised, exited or took too long, or its module could not be imported."""
+
+    exit_code = 5
+    http_status = 503
+
+
+class EnvironmentBuildError(ServekitError):
+    """The Python environment that a spec asks for could not be made."""
+
+    exit_code = 6
+
+
+class InputError(ServekitError):
+    """An input does not fit the predictor's signature.
+
+    Attributes:
+        problems: One entry per fault: `loc` (path from "input" down), `msg` (what was expected),
+            `type` (a stable word for programs) and `value` (what was given, shortened).
+    """
+
+    exit_code = 2
+    http_status = 422
+
+    def __init__(self, problems: list[dict[str, Any]]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(f"{'.'.join(str(part) for part in p['loc'])}: {p['msg']}" for p in problems))
+
+
+class OutputError(ServekitError):
+    """What a predictor returned or yielded does not fit its annotation or cannot be written as JSON."""
+
+
+class FileFetchError(ServekitError):
+    """A file named by an input could not be fetched, or is not allowed to be."""
+
+    http_status = 422
+
+
+class PredictionFailedError(ServekitError):
+    """A prediction ended as failed; the message is its error."""
+
+
+class BusyError(ServekitError):
+    """All slots are taken and the queue is full.
+
+    Attributes:
+        retry_after_seconds: When it makes sense to try again.
+    """
+
+    exit_code = 7
+    http_status = 503
+
+    def __init__(self, message: str, retry_after_seconds: int) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(message)
+
+
+class WorkerDiedError(ServekitError):
+    """A worker process ended while it was needed; the message names exit code or signal and the likely cause."""
+
+    exit_code = 8
+
+
+class NoScopeError(ServekitError):
+    """`current_scope()` was called where no prediction runs."""
+
+
+class CancelationError(BaseException):
+    """Raised inside a sync `predict` when its prediction is canceled or runs out of time.
+
+    It is a `BaseException`, so that `except Exception` in a model does not swallow it. Let it pass
+    (clean up in `finally`), and the prediction ends as canceled.
+    """

@@ -1,0 +1,1 @@
+"""What runs a predictor: workers, the pool, predictions and their events."""

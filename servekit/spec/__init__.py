@@ -1,0 +1,1 @@
+"""servekit.yaml, read and checked."""

@@ -1,0 +1,1 @@
+"""Texts that servekit writes for its users."""
