@@ -1,0 +1,253 @@
+"""How a server and a worker reach each other: over a socket pair, or within one process.
+
+Both ends gather what is sent during one turn of their event loop and pass it on together, so a
+burst of a thousand tokens costs one wake-up and one write.
+
+Threads: `post` may be called from any thread, all else belongs to the loop of its end.
+"""
+
+import asyncio
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Generic, Protocol, TypeVar, cast
+
+from servekit.runtime.protocol import FrameReader, Log, Message, ToServer, ToWorker, encode_frame
+
+__all__ = ["Link", "LocalLink", "SocketLink", "local_pair"]
+
+Sent_contra = TypeVar("Sent_contra", bound=Message, contravariant=True)
+S = TypeVar("S", bound=Message)
+R = TypeVar("R", bound=Message)
+
+
+class Link(Protocol[Sent_contra]):
+    """One end of a connection between a server and a worker."""
+
+    def post(self, message: Sent_contra) -> None:
+        """Send a message soon, in order. After the other side has gone it is dropped."""
+        ...
+
+    async def drained(self) -> None:
+        """Wait until the other side has taken most of what was posted, or is gone."""
+        ...
+
+    def close(self) -> None:
+        """Send what is posted and end the connection."""
+        ...
+
+
+class _Outbox(Generic[S]):
+    """Gathers messages of any thread for one flush per loop turn."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, flush: Callable[[list[S]], None]) -> None:
+        self._loop = loop
+        self._thread = threading.get_ident()
+        self._flush = flush
+        self._messages: deque[S] = deque()
+        self._scheduled = False
+
+    def post(self, message: S) -> None:
+        # Append first, look at the flag second; `_run` clears the flag first and empties second.
+        # So whoever finds the flag set knows that its message will still be seen.
+        self._messages.append(message)
+        if self._scheduled:
+            return
+        self._scheduled = True
+        if threading.get_ident() == self._thread:
+            self._loop.call_soon(self._run)
+        else:
+            try:
+                self._loop.call_soon_threadsafe(self._run)
+            except RuntimeError:  # the loop is closed: nobody is left to send to
+                self._messages.clear()
+
+    def take(self) -> list[S]:
+        self._scheduled = False
+        messages: list[S] = []
+        pop = self._messages.popleft
+        while True:
+            try:
+                messages.append(pop())
+            except IndexError:
+                return messages
+
+    def _run(self) -> None:
+        messages = self.take()
+        if messages:
+            self._flush(messages)
+
+
+class SocketLink(asyncio.BufferedProtocol, Generic[S, R]):
+    """One end of a socket pair, on the running loop.
+
+    Args:
+        decode: Turns a frame into messages.
+        on_messages: Called with the messages of each frame.
+        on_closed: Called once, when the other side has gone or sent what is no frame.
+    """
+
+    def __init__(
+        self,
+        decode: Callable[[memoryview], list[R]],
+        on_messages: Callable[[list[R]], None],
+        on_closed: Callable[[], None],
+    ) -> None:
+        self._decode = decode
+        self._on_messages = on_messages
+        self._on_closed = on_closed
+        self._reader = FrameReader(self._on_frame)
+        self._transport: asyncio.Transport | None = None
+        self._outbox: _Outbox[S] = _Outbox(asyncio.get_running_loop(), self._write)
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    # -- Link
+
+    def post(self, message: S) -> None:
+        """Send a message soon, in order."""
+        self._outbox.post(message)
+
+    async def drained(self) -> None:
+        """Wait until the socket takes more, or is closed."""
+        await self._writable.wait()
+
+    def close(self) -> None:
+        """Send what is posted and end the connection."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._write(self._outbox.take())
+            self._transport.close()
+
+    # -- asyncio.BufferedProtocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002, D102
+        return self._reader.get_buffer()
+
+    def buffer_updated(self, nbytes: int) -> None:  # noqa: D102
+        self._reader.advance(nbytes)
+
+    def pause_writing(self) -> None:  # noqa: D102
+        self._writable.clear()
+
+    def resume_writing(self) -> None:  # noqa: D102
+        self._writable.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002, D102
+        self._transport = None
+        self._writable.set()
+        self._on_closed()
+
+    # -- inside
+
+    def _on_frame(self, frame: memoryview) -> None:
+        self._on_messages(self._decode(frame))
+
+    def _write(self, messages: list[S]) -> None:
+        if messages and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(encode_frame(merge_logs(messages)))
+
+
+class LocalLink(Generic[S, R]):
+    """One end of a connection within a process, between two loops in two threads.
+
+    Made by `local_pair`. Messages are handed over as they are, unencoded.
+    """
+
+    _HIGH_WATER = 64
+    """Flushes that may wait at the other side before `drained` waits; chosen by feel."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_messages: Callable[[list[R]], None],
+        on_closed: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._on_messages = on_messages
+        self._on_closed = on_closed
+        self._peer: LocalLink[R, S] | None = None
+        self._outbox: _Outbox[S] = _Outbox(loop, self._hand_over)
+        self._arrived: deque[list[R]] = deque()
+        self._closed = False
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    def post(self, message: S) -> None:
+        """Send a message soon, in order."""
+        self._outbox.post(message)
+
+    async def drained(self) -> None:
+        """Wait until the other side has taken most of what was posted."""
+        await self._writable.wait()
+
+    def close(self) -> None:
+        """Send what is posted and end the connection."""
+        peer, self._peer = self._peer, None
+        if peer is not None:
+            peer._receive(self._outbox.take())  # noqa: SLF001 - the pair is one thing
+            peer._call(peer._peer_gone)  # noqa: SLF001
+
+    def _hand_over(self, messages: list[S]) -> None:
+        peer = self._peer
+        if peer is None:
+            return
+        peer._receive(list(merge_logs(messages)))  # noqa: SLF001
+        if len(peer._arrived) > self._HIGH_WATER:  # noqa: SLF001
+            self._writable.clear()
+            # The other side looks at our flag after it has emptied its queue. Should it have done
+            # so just before the line above, nobody would wake us: so look again.
+            if not peer._arrived:  # noqa: SLF001
+                self._writable.set()
+
+    def _receive(self, messages: list[R]) -> None:
+        self._arrived.append(messages)
+        self._call(self._deliver)
+
+    def _deliver(self) -> None:
+        while self._arrived:
+            self._on_messages(self._arrived.popleft())
+        peer = self._peer
+        if peer is not None and not peer._writable.is_set():  # noqa: SLF001
+            peer._call(peer._writable.set)  # noqa: SLF001
+
+    def _peer_gone(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._peer = None
+            self._writable.set()
+            self._on_closed()
+
+    def _call(self, function: Callable[[], None]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function)
+        except RuntimeError:  # that loop is closed already; it has no use for messages
+            self._arrived.clear()
+
+
+def local_pair(server: LocalLink[ToWorker, ToServer], worker: LocalLink[ToServer, ToWorker]) -> None:
+    """Join two ends, before either is used."""
+    server._peer = worker  # noqa: SLF001
+    worker._peer = server  # noqa: SLF001
+
+
+def merge_logs(messages: Sequence[S]) -> Sequence[S]:
+    """Join neighbouring `Log` messages of one source: a `print` with five arguments writes ten times."""
+    if Log not in map(type, messages):
+        return messages
+    merged: list[S] = []
+    for origin, group in itertools.groupby(messages, _log_origin):
+        if origin is None:
+            merged.extend(group)
+        else:
+            text = "".join(message.text for message in group if isinstance(message, Log))
+            merged.append(cast("S", Log(*origin, text)))
+    return merged
+
+
+def _log_origin(message: Message) -> tuple[int, str] | None:
+    return (message.key, message.source) if isinstance(message, Log) else None

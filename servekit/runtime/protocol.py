@@ -1,0 +1,240 @@
+"""What a server and a worker say to each other.
+
+Frames on a socket pair: four bytes of length (big endian), then one msgpack array of messages.
+Values of the model (inputs, outputs, metrics) are JSON bytes that were encoded once and are only
+passed on. A prediction is named by its `key`, a number that the server counts up: ids come from
+clients and never reach a file name or a lookup in the worker.
+"""
+
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+__all__ = [
+    "MAX_FRAME_BYTES",
+    "Cancel",
+    "Completed",
+    "FrameReader",
+    "Health",
+    "HealthCheck",
+    "Loaded",
+    "Log",
+    "Message",
+    "Metric",
+    "Outputs",
+    "Pause",
+    "Ready",
+    "Resume",
+    "Run",
+    "Setup",
+    "SetupFailed",
+    "Shutdown",
+    "ToServer",
+    "ToWorker",
+    "decode_to_server",
+    "decode_to_worker",
+    "encode_frame",
+]
+
+MAX_FRAME_BYTES = 1 << 31
+"""A longer frame means that the two sides lost step; the connection is given up."""
+
+
+class Message(msgspec.Struct, array_like=True, gc=False):
+    """Base of all messages: an array whose first item says which one."""
+
+
+# ------------------------------------------------------------------ server to worker
+
+
+class Setup(Message, tag=0):
+    """Run `setup`. Sent after `Loaded`, so that a caller may look at the schema first and leave it at that."""
+
+
+class Run(Message, tag=1):
+    """Run a prediction; the server holds a slot for it."""
+
+    key: int
+    id: str
+    input: bytes
+    context: dict[str, Any] | None = None
+    deadline: float | None = None
+    uploads: dict[str, str] | None = None
+
+
+class Cancel(Message, tag=2):
+    """Stop a prediction: ask it, by the means its kind allows."""
+
+    key: int
+
+
+class Pause(Message, tag=3):
+    """Take no further items from a prediction's generator until `Resume`."""
+
+    key: int
+
+
+class Resume(Message, tag=4):
+    """Go on after `Pause`."""
+
+    key: int
+
+
+class HealthCheck(Message, tag=5):
+    """Call the predictor's `healthcheck`."""
+
+    number: int
+
+
+class Shutdown(Message, tag=6):
+    """Run `teardown` and exit."""
+
+
+ToWorker = Setup | Run | Cancel | Pause | Resume | HealthCheck | Shutdown
+
+# ------------------------------------------------------------------ worker to server
+
+
+class Loaded(Message, tag=0):
+    """The predictor was imported and its signature read; `setup` has not run."""
+
+    input_schema: bytes
+    output_schema: bytes
+    is_async: bool
+    streams: bool
+    concatenates: bool
+    uses_files: bool
+    has_secrets: bool
+    has_healthcheck: bool
+
+
+class Ready(Message, tag=1):
+    """`setup` is done."""
+
+
+class SetupFailed(Message, tag=2):
+    """Loading (`stage` "load") or `setup` (`stage` "setup") failed. The worker exits."""
+
+    stage: Literal["load", "setup"]
+    error_type: str
+    message: str
+    traceback: str = ""
+
+
+class Outputs(Message, tag=3):
+    """Items that a prediction yielded, each one JSON text."""
+
+    key: int
+    items: list[bytes]
+
+
+class Log(Message, tag=4):
+    """What a prediction wrote; key 0 stands for setup, teardown and whatever has no prediction."""
+
+    key: int
+    source: str
+    text: str
+
+
+class Metric(Message, tag=5):
+    """A metric that a prediction recorded; the value is JSON text."""
+
+    key: int
+    name: str
+    value: bytes
+    mode: str
+
+
+class Completed(Message, tag=6):
+    """The end of a prediction: nothing follows for its key, and its slot is free.
+
+    `problems` is the JSON list of an `InputError`; `traceback` shows the author's frames.
+    """
+
+    key: int
+    status: Literal["succeeded", "failed", "canceled"]
+    predict_time: float
+    output: bytes | None = None
+    error: str | None = None
+    traceback: str | None = None
+    problems: bytes | None = None
+
+
+class Health(Message, tag=7):
+    """The answer to `HealthCheck`: no error means healthy."""
+
+    number: int
+    error: str | None = None
+
+
+ToServer = Loaded | Ready | SetupFailed | Outputs | Log | Metric | Completed | Health
+
+_LENGTH = struct.Struct(">I")
+_LENGTH_SIZE = _LENGTH.size
+_encoder = msgspec.msgpack.Encoder()
+
+decode_to_worker: Callable[[memoryview], list[ToWorker]] = msgspec.msgpack.Decoder(list[ToWorker]).decode
+decode_to_server: Callable[[memoryview], list[ToServer]] = msgspec.msgpack.Decoder(list[ToServer]).decode
+
+
+def encode_frame(messages: Sequence[Message]) -> bytearray:
+    """Encode messages as one frame, in one buffer, length included."""
+    frame = bytearray(_LENGTH_SIZE)
+    _encoder.encode_into(messages, frame, _LENGTH_SIZE)
+    _LENGTH.pack_into(frame, 0, len(frame) - _LENGTH_SIZE)
+    return frame
+
+
+class FrameReader:
+    """Cuts a byte stream into frames, receiving into its own buffer.
+
+    Small frames are read many at a time; a frame that is larger than the buffer gets one of its
+    own size, so that a megabyte is neither joined nor grown piece by piece.
+
+    Args:
+        on_frame: Called with a view of each frame; the view is valid during the call only.
+    """
+
+    _SIZE = 1 << 16
+
+    def __init__(self, on_frame: Callable[[memoryview], None]) -> None:
+        self._on_frame = on_frame
+        self._small = memoryview(bytearray(self._SIZE))
+        self._buffer = self._small
+        self._filled = 0
+
+    def get_buffer(self) -> memoryview:
+        """Return where the next bytes go; never empty."""
+        return self._buffer[self._filled :]
+
+    def advance(self, count: int) -> None:
+        """Take note of `count` new bytes and hand on the frames that are whole now.
+
+        Raises:
+            ValueError: A frame claims to be larger than any can be.
+        """
+        view = self._buffer
+        end = self._filled + count
+        start = 0
+        while end - start >= _LENGTH_SIZE:
+            (length,) = _LENGTH.unpack_from(view, start)
+            if length > MAX_FRAME_BYTES:
+                message = f"a frame of {length} bytes was announced; at most {MAX_FRAME_BYTES} are possible"
+                raise ValueError(message)
+            stop = start + _LENGTH_SIZE + length
+            if stop > end:
+                self._make_room(view[start:end], _LENGTH_SIZE + length)
+                return
+            self._on_frame(view[start + _LENGTH_SIZE : stop])
+            start = stop
+        self._make_room(view[start:end], self._SIZE)
+
+    def _make_room(self, rest: memoryview, needed: int) -> None:
+        count = len(rest)
+        target = self._small if needed <= self._SIZE else memoryview(bytearray(needed))
+        # A slice assignment between overlapping views of one buffer copies as if by memmove.
+        target[:count] = rest
+        self._buffer = target
+        self._filled = count

@@ -1,0 +1,174 @@
+"""The prediction that the current code works for.
+
+The scope travels in a `contextvars.Context`: whatever runs in the Context of a prediction (its
+`predict`, every step of its generator, tasks it makes, threads it was carried to by
+`servekit.propagate` and friends) finds the same scope, and nothing else does.
+"""
+
+import re
+import threading
+import time
+from collections.abc import Mapping
+from contextvars import ContextVar
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from servekit.errors import NoScopeError
+
+__all__ = ["EventSink", "MetricMode", "Scope", "bind_sink", "current_scope", "current_sink", "enter_scope"]
+
+MetricMode = Literal["replace", "increment", "append"]
+
+
+@runtime_checkable
+class EventSink(Protocol):
+    """Takes what a prediction says about itself. Every method may be called from any thread."""
+
+    def log(self, source: str, text: str) -> None:
+        """Take text written to "stdout" or "stderr", newlines included."""
+
+    def metric(self, name: str, value: Any, mode: MetricMode) -> None:
+        """Take one metric that already fits in JSON."""
+
+
+class Scope:
+    """One prediction, as its own code sees it.
+
+    Attributes:
+        id: The prediction's id.
+        context: Free key/values that came with the request; read-only.
+        deadline: When the prediction's time is up, as `time.time()` gives it, or None.
+    """
+
+    __slots__ = ("_cancelled", "_directory", "_lock", "_metrics", "_sink", "context", "deadline", "id")
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002 - the field's name everywhere
+        *,
+        sink: EventSink,
+        directory: Path,
+        context: Mapping[str, Any] | None = None,
+        deadline: float | None = None,
+    ) -> None:
+        self.id = id
+        self.context: Mapping[str, Any] = MappingProxyType(dict(context or {}))
+        self.deadline = deadline
+        self._sink = sink
+        self._directory = directory
+        self._metrics: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self._cancelled = False
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the prediction was asked to stop. Long loops in C extensions may poll it between calls."""
+        return self._cancelled
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until the deadline, not below 0, or None without one."""
+        return None if self.deadline is None else max(0.0, self.deadline - time.time())
+
+    @property
+    def temp_dir(self) -> Path:
+        """A folder for this prediction's files, made at first use and removed with the prediction's record."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self._directory
+
+    def log(self, message: str) -> None:
+        """Add a line to the prediction's logs."""
+        self._sink.log("stdout", f"{message}\n")
+
+    def record_metric(self, name: str, value: Any, mode: MetricMode = "replace") -> None:
+        """Record a number, text, list or mapping under a name, shown in the answer's `metrics`.
+
+        Args:
+            name: Letters, digits, `_`, `-` and `.`; `predict_time`, `queue_time` and
+                `time_to_first_output` belong to servekit.
+            value: Anything that JSON can hold.
+            mode: "replace" what was there, "increment" it by a number, or "append" to a list.
+
+        Raises:
+            ValueError: The name is not allowed, or the mode unknown.
+            TypeError: The value does not go with the mode or with what was recorded before.
+        """
+        _check_metric_name(name)
+        with self._lock:
+            self._metrics[name] = _merge_metric(self._metrics.get(name), name, value, mode)
+            self._sink.metric(name, value, mode)
+
+    def mark_cancelled(self) -> None:
+        """Let `cancelled` say so. Called by the runtime."""
+        self._cancelled = True
+
+
+_METRIC_NAME = re.compile(r"[\w-][\w.-]{0,127}", re.ASCII)
+_RESERVED_METRICS = frozenset({"predict_time", "queue_time", "time_to_first_output"})
+
+
+def _check_metric_name(name: str) -> None:
+    if name in _RESERVED_METRICS:
+        message = f"the metric {name!r} is measured by servekit itself; choose another name"
+        raise ValueError(message)
+    if not _METRIC_NAME.fullmatch(name):
+        message = f"{name!r} is no metric name; use 1 to 128 letters, digits, '_', '-' and '.'"
+        raise ValueError(message)
+
+
+def _merge_metric(old: Any, name: str, value: Any, mode: MetricMode) -> Any:
+    if mode == "replace":
+        return value
+    if mode == "append":
+        if old is None:
+            return [value]
+        if not isinstance(old, list):
+            message = f"the metric {name!r} is {old!r}; only a list can be appended to"
+            raise TypeError(message)
+        return [*old, value]  # pyright: ignore[reportUnknownVariableType] - the author's own values
+    if mode == "increment":
+        for number in (value, 0 if old is None else old):
+            if isinstance(number, bool) or not isinstance(number, int | float):
+                message = f"the metric {name!r} can only be incremented by and from a number, not {number!r}"
+                raise TypeError(message)
+        return value if old is None else old + value
+    message = f"mode is {mode!r}; it is one of 'replace', 'increment', 'append'"  # type: ignore[unreachable]
+    raise ValueError(message)
+
+
+_scope: ContextVar[Scope] = ContextVar("servekit_scope")
+_sink: ContextVar[EventSink] = ContextVar("servekit_sink")
+
+
+def current_scope() -> Scope:
+    """Return the scope of the prediction that the calling code works for.
+
+    Raises:
+        NoScopeError: No prediction runs here: outside `predict`, or in a thread that the scope was not carried to.
+    """
+    try:
+        return _scope.get()
+    except LookupError:
+        message = (
+            "there is no prediction here. current_scope() works inside predict() and what it calls; "
+            "a thread of your own does not see it. Wrap its function in servekit.propagate(fn), "
+            "or use servekit.ContextThreadPoolExecutor or servekit.parallel."
+        )
+        raise NoScopeError(message) from None
+
+
+def enter_scope(scope: Scope, sink: EventSink) -> None:
+    """Make `scope` the current one of this Context. Called once per prediction, in a Context of its own."""
+    _scope.set(scope)
+    _sink.set(sink)
+
+
+def bind_sink(sink: EventSink) -> None:
+    """Send what this Context prints to `sink` (setup and teardown, which have no scope)."""
+    _sink.set(sink)
+
+
+def current_sink() -> EventSink | None:
+    """Return where the calling Context's output goes, or None outside predictions and setup."""
+    return _sink.get(None)
