@@ -1,1 +1,23 @@
 """servekit.yaml, read and checked."""
+
+from servekit.spec.build import SUPPORTED_PYTHONS, BuildSpec
+from servekit.spec.load import SPEC_NAME, load_spec
+from servekit.spec.model import Spec, SpecFile
+from servekit.spec.overrides import Setting, apply_overrides, list_settings
+from servekit.spec.serve import FetchSpec, HistorySpec, QueueSpec, ServeSpec
+
+__all__ = [
+    "SPEC_NAME",
+    "SUPPORTED_PYTHONS",
+    "BuildSpec",
+    "FetchSpec",
+    "HistorySpec",
+    "QueueSpec",
+    "ServeSpec",
+    "Setting",
+    "Spec",
+    "SpecFile",
+    "apply_overrides",
+    "list_settings",
+    "load_spec",
+]

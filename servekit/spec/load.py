@@ -1,0 +1,68 @@
+"""From a file on disk to a checked `Spec`."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from servekit.errors import SpecError
+from servekit.spec.faults import Fault, describe_error
+from servekit.spec.model import Spec, SpecFile
+
+__all__ = ["SPEC_NAME", "load_spec"]
+
+SPEC_NAME: Final = "servekit.yaml"
+
+
+def load_spec(path: Path) -> Spec:
+    """Read and check a spec.
+
+    Args:
+        path: The spec file, or the folder that holds `servekit.yaml`.
+
+    Raises:
+        SpecError: There is no such file, or it has faults; the message lists all of them with their lines.
+    """
+    file = _find_file(path)
+    # Not at the top: a worker knows the classes of the spec but has no YAML reader.
+    from servekit.spec.document import read_document  # noqa: PLC0415
+
+    document = read_document(_read_text(file))
+    faults = list(document.faults)
+    values: dict[str, object] = {}
+    if document.is_readable:
+        try:
+            values = dict(SpecFile.model_validate(document.value, strict=True))
+        except ValidationError as error:
+            found = [describe_error(detail, document.line_of(detail["loc"])) for detail in error.errors()]
+            # What could not be read has no value, which is no second fault of the same line.
+            faults += [fault for fault in found if fault.line not in document.faulty_lines]
+    if faults:
+        raise SpecError(_render(file.name, faults))
+    return Spec.model_validate({**values, "path": file})
+
+
+def _find_file(path: Path) -> Path:
+    file = path / SPEC_NAME if path.is_dir() else path
+    if not file.is_file():
+        raise SpecError(
+            f"There is no {file.name} in {file.absolute().parent}.\n"
+            "Go to the folder that holds it, name it with --file, or make a new project with `servekit init`."
+        )
+    return file.absolute()
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SpecError(
+            f"{file.name} is not UTF-8 text: byte {error.start} cannot be read.\nSave it as UTF-8 in your editor."
+        ) from error
+    except OSError as error:
+        raise SpecError(f"{file} cannot be read: {error.strerror}.\nCheck its permissions.") from error
+
+
+def _render(name: str, faults: Iterable[Fault]) -> str:
+    return "\n".join(f"{name}:{fault.line}: {fault.sentence}\n  {fault.remedy}" for fault in sorted(faults))

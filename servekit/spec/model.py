@@ -1,0 +1,52 @@
+"""The spec as a whole: what `servekit.yaml` holds, and where it was found."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from servekit.spec.build import BuildSpec
+from servekit.spec.section import Section
+from servekit.spec.serve import ServeSpec
+
+__all__ = ["Spec", "SpecFile"]
+
+_REFERENCE: Final = re.compile(r"(?:[^:]+\.py|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):[A-Za-z_]\w*")
+
+
+class SpecFile(Section):
+    """What `servekit.yaml` may hold."""
+
+    predictor: str = Field(
+        description="The class or function to run: predict.py:Predictor, or package.module:Predictor."
+    )
+    image: str | None = Field(default=None, min_length=1, description="The name of the image that is built.")
+    build: BuildSpec = Field(default_factory=BuildSpec, description="The environment that the predictor needs.")
+    serve: ServeSpec = Field(default_factory=ServeSpec, description="How the predictor is served.")
+
+    @field_validator("predictor")
+    @classmethod
+    def _check_reference(cls, reference: str) -> str:
+        if not _REFERENCE.fullmatch(reference):
+            raise PydanticCustomError(
+                "servekit_reference",
+                "{expected}",
+                {
+                    "expected": "a predictor is named by its file or module, a colon, and its class or function",
+                    "remedy": 'Write it as "predict.py:Predictor" or "package.module:Predictor".',
+                },
+            )
+        return reference
+
+
+class Spec(SpecFile):
+    """A spec that was loaded: its values, and the file they came from."""
+
+    path: Path = Field(description="The spec file, as an absolute path.")
+
+    @property
+    def root(self) -> Path:
+        """The folder of the spec, from which its relative paths go out."""
+        return self.path.parent

@@ -1,0 +1,87 @@
+"""The `serve` section: how a predictor is run and served."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from servekit.spec.section import Section
+from servekit.spec.units import Duration, Size
+
+__all__ = ["FetchSpec", "HistorySpec", "QueueSpec", "ServeSpec"]
+
+
+class QueueSpec(Section):
+    """Predictions that wait for a slot."""
+
+    max: int = Field(default=100, ge=0, description="How many predictions may wait; the next one is answered 503.")
+    timeout: Duration = Field(default=60.0, gt=0, description="How long a prediction may wait before it is refused.")
+
+
+class HistorySpec(Section):
+    """Predictions that are kept after their end, to be polled and attached to."""
+
+    max: int = Field(default=1000, ge=0, description="How many finished predictions are kept.")
+    ttl: Duration = Field(default=3600.0, description="How long a finished prediction is kept.")
+    size: Size = Field(
+        default=256_000_000, description="How much memory kept predictions may take; the oldest go first."
+    )
+
+
+class FetchSpec(Section):
+    """What is allowed when an input names a URL."""
+
+    max_size: Size = Field(default=1_000_000_000, description="The largest file that is fetched.")
+    timeout: Duration = Field(default=60.0, gt=0, description="The whole time one fetch may take.")
+    redirects: int = Field(default=5, ge=0, description="How many redirects are followed.")
+    allow_private: bool = Field(
+        default=False, description="Whether private, loopback and link-local addresses may be fetched from."
+    )
+
+
+class ServeSpec(Section):
+    """How the predictor is served. Durations are held in seconds and sizes in bytes."""
+
+    host: str = Field(default="0.0.0.0", min_length=1, description="The address to listen on.")  # noqa: S104 a container serves others
+    port: int = Field(default=5000, ge=0, le=65535, description="The port to listen on; 0 takes any free one.")
+    workers: int = Field(default=1, ge=1, description="How many workers run, each with its own predictor.")
+    isolation: Literal["process", "thread"] = Field(
+        default="process",
+        description="Where a worker lives: in its own process, or in threads of the server.",
+    )
+    concurrency: int = Field(default=1, ge=1, description="How many predictions one worker runs at once.")
+    queue: QueueSpec = Field(default_factory=QueueSpec, description="Predictions that wait for a slot.")
+    timeout: Duration | None = Field(
+        default=3600.0, gt=0, description="The whole time a prediction may take, waiting included; null for no limit."
+    )
+    cancel_grace: Duration = Field(
+        default=5.0, description="How long a canceled prediction may take to stop before its worker is replaced."
+    )
+    setup_timeout: Duration = Field(default=600.0, gt=0, description="How long setup may take.")
+    shutdown_grace: Duration = Field(
+        default=30.0, description="How long predictions may still run after the server was told to stop."
+    )
+    healthcheck_timeout: Duration = Field(
+        default=5.0, gt=0, description="How long the predictor's healthcheck may take."
+    )
+    max_body: Size = Field(
+        default=100_000_000, gt=0, description="The largest request body; larger ones are answered 413."
+    )
+    max_output: Size = Field(default=100_000_000, gt=0, description="The largest output of one prediction.")
+    max_logs: Size = Field(default=1_000_000, description="How much of one prediction's logs is kept.")
+    history: HistorySpec = Field(default_factory=HistorySpec, description="Finished predictions that are kept.")
+    keep_alive: Duration = Field(
+        default=15.0, gt=0, description="How often a comment is sent on an event stream that has nothing to say."
+    )
+    stall_timeout: Duration = Field(
+        default=60.0, gt=0, description="How long a client may read nothing of its stream before it is given up."
+    )
+    fetch: FetchSpec = Field(default_factory=FetchSpec, description="What is allowed when an input names a URL.")
+    tracebacks: bool = Field(default=True, description="Whether a failed prediction's logs hold its traceback.")
+    allow_shutdown: bool = Field(default=False, description="Whether POST /shutdown stops the server.")
+    log_format: Literal["auto", "json", "console"] = Field(
+        default="auto",
+        description="How the server logs: console on a terminal and JSON elsewhere, or always the one named.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least important lines that the server logs."
+    )

@@ -1,0 +1,113 @@
+"""Durations and sizes as people write them: `500ms`, `30s`, `10m`, `512MB`, `1GiB`."""
+
+import math
+import re
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+__all__ = ["Duration", "Size", "format_duration", "format_size", "parse_duration", "parse_size"]
+
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_BYTES: Final = {
+    "B": 1,
+    "KB": 1000,
+    "MB": 1000**2,
+    "GB": 1000**3,
+    "KIB": 1024,
+    "MIB": 1024**2,
+    "GIB": 1024**3,
+}
+_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h)?")
+_SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?((?:[KMG]i?)?B)?", re.IGNORECASE)
+
+
+def parse_duration(value: object) -> float:
+    """Turn `500ms`, `30s`, `10m`, `1h` or a number of seconds into seconds.
+
+    Raises:
+        PydanticCustomError: The value is neither; pydantic adds the place.
+    """
+    if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
+        return float(match[1]) * _SECONDS[match[2] or "s"]
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0:
+        return float(value)
+    raise PydanticCustomError(
+        "servekit_unit",
+        "{expected}",
+        {
+            "expected": "a duration is a number with ms, s, m or h behind it, or a number of seconds",
+            "remedy": 'Write it as "500ms", "30s", "10m" or "1h".',
+        },
+    )
+
+
+def parse_size(value: object) -> int:
+    """Turn `512MB`, `1GiB` or a number of bytes into bytes.
+
+    KB, MB and GB are powers of 1000, KiB, MiB and GiB powers of 1024.
+
+    Raises:
+        PydanticCustomError: The value is neither; pydantic adds the place.
+    """
+    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+        return int(float(match[1]) * _BYTES[(match[2] or "B").upper()])
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise PydanticCustomError(
+        "servekit_unit",
+        "{expected}",
+        {
+            "expected": "a size is a number with KB, MB, GB, KiB, MiB or GiB behind it, or a number of bytes",
+            "remedy": 'Write it as "512MB" or "1GiB".',
+        },
+    )
+
+
+def format_duration(seconds: float) -> str:
+    """Write seconds in the largest unit that keeps them a whole number, as `parse_duration` reads them."""
+    for unit, factor in (("h", 3600), ("m", 60), ("s", 1)):
+        if seconds >= factor and seconds % factor == 0:
+            return f"{int(seconds // factor)}{unit}"
+    return f"{seconds:g}s" if seconds >= 1 or seconds == 0 else f"{seconds * 1000:g}ms"
+
+
+def format_size(size: int) -> str:
+    """Write bytes in the largest unit that keeps them a whole number, as `parse_size` reads them."""
+    for unit in ("GiB", "GB", "MiB", "MB", "KiB", "KB"):
+        factor = _BYTES[unit.upper()]
+        if size >= factor and size % factor == 0:
+            return f"{size // factor}{unit}"
+    return f"{size}B"
+
+
+def _serialize_duration(seconds: float | None) -> str | None:
+    return None if seconds is None else format_duration(seconds)
+
+
+def _serialize_size(size: int | None) -> str | None:
+    return None if size is None else format_size(size)
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    PlainSerializer(_serialize_duration, when_used="json"),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\d+(\.\d+)? ?(ms|s|m|h)?$"}]}
+    ),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    PlainSerializer(_serialize_size, when_used="json"),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0},
+                {"type": "string", "pattern": r"^\d+(\.\d+)? ?([KkMmGg][Ii]?)?[Bb]?$"},
+            ]
+        }
+    ),
+]
