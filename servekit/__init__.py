@@ -1,1 +1,73 @@
-"""Put a Python model into production: what model authors import."""
+"""Put a Python model into production: what model authors import.
+
+The names are loaded at their first use, so that `import servekit` is quick wherever only a few are needed.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from servekit.errors import CancelationError, NoScopeError, ServekitError
+    from servekit.predictor import BasePredictor, Input
+    from servekit.scope import Scope, current_scope
+    from servekit.threads import (
+        ContextThreadPoolExecutor,
+        async_generator_from_thread,
+        asyncify,
+        parallel,
+        propagate,
+    )
+    from servekit.types import AsyncConcatenateIterator, ConcatenateIterator, File, Path, Secret
+
+    __version__: str
+
+__all__ = [
+    "AsyncConcatenateIterator",
+    "BasePredictor",
+    "CancelationError",
+    "ConcatenateIterator",
+    "ContextThreadPoolExecutor",
+    "File",
+    "Input",
+    "NoScopeError",
+    "Path",
+    "Scope",
+    "Secret",
+    "ServekitError",
+    "__version__",
+    "async_generator_from_thread",
+    "asyncify",
+    "current_scope",
+    "parallel",
+    "propagate",
+]
+
+_HOMES = {
+    "errors": ("CancelationError", "NoScopeError", "ServekitError"),
+    "predictor": ("BasePredictor", "Input"),
+    "scope": ("Scope", "current_scope"),
+    "threads": ("ContextThreadPoolExecutor", "async_generator_from_thread", "asyncify", "parallel", "propagate"),
+    "types": ("AsyncConcatenateIterator", "ConcatenateIterator", "File", "Path", "Secret"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow, and seldom asked for
+
+        try:
+            value: Any = version("servekit")
+        except PackageNotFoundError:  # a worker's environment holds the package without its metadata
+            value = "unknown"
+    elif name in _HOME_OF:
+        value = getattr(import_module(f"servekit.{_HOME_OF[name]}"), name)
+    else:
+        message = f"module 'servekit' has no attribute {name!r}"
+        raise AttributeError(message)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

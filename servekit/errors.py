@@ -13,6 +13,7 @@ __all__ = [
     "FileFetchError",
     "InputError",
     "NoScopeError",
+    "NotReadyError",
     "OutputError",
     "PredictionFailedError",
     "PredictorError",
@@ -116,6 +117,13 @@ class BusyError(ServekitError):
     def __init__(self, message: str, retry_after_seconds: int) -> None:
         self.retry_after_seconds = retry_after_seconds
         super().__init__(message)
+
+
+class NotReadyError(ServekitError):
+    """No worker takes predictions: setup is not done, has failed, or the server is going away."""
+
+    exit_code = 5
+    http_status = 503
 
 
 class WorkerDiedError(ServekitError):

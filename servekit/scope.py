@@ -41,14 +41,14 @@ class Scope:
         deadline: When the prediction's time is up, as `time.time()` gives it, or None.
     """
 
-    __slots__ = ("_cancelled", "_directory", "_lock", "_metrics", "_sink", "context", "deadline", "id")
+    __slots__ = ("_cancelled", "_directory", "_has_files", "_lock", "_metrics", "_sink", "context", "deadline", "id")
 
     def __init__(
         self,
         id: str,  # noqa: A002 - the field's name everywhere
         *,
         sink: EventSink,
-        directory: Path,
+        directory: str,
         context: Mapping[str, Any] | None = None,
         deadline: float | None = None,
     ) -> None:
@@ -60,6 +60,7 @@ class Scope:
         self._metrics: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._cancelled = False
+        self._has_files = False
 
     @property
     def cancelled(self) -> bool:
@@ -74,8 +75,15 @@ class Scope:
     @property
     def temp_dir(self) -> Path:
         """A folder for this prediction's files, made at first use and removed with the prediction's record."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return self._directory
+        directory = Path(self._directory)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._has_files = True
+        return directory
+
+    @property
+    def has_files(self) -> bool:
+        """Whether `temp_dir` was used. Read by the runtime, which removes the folder."""
+        return self._has_files
 
     def log(self, message: str) -> None:
         """Add a line to the prediction's logs."""

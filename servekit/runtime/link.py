@@ -84,24 +84,28 @@ class SocketLink(asyncio.BufferedProtocol, Generic[S, R]):
 
     Args:
         decode: Turns a frame into messages.
-        on_messages: Called with the messages of each frame.
-        on_closed: Called once, when the other side has gone or sent what is no frame.
     """
 
-    def __init__(
-        self,
-        decode: Callable[[memoryview], list[R]],
-        on_messages: Callable[[list[R]], None],
-        on_closed: Callable[[], None],
-    ) -> None:
+    def __init__(self, decode: Callable[[memoryview], list[R]]) -> None:
         self._decode = decode
-        self._on_messages = on_messages
-        self._on_closed = on_closed
+        self._on_messages: Callable[[list[R]], None] = _ignore
+        self._on_closed: Callable[[], None] = _ignore
         self._reader = FrameReader(self._on_frame)
         self._transport: asyncio.Transport | None = None
         self._outbox: _Outbox[S] = _Outbox(asyncio.get_running_loop(), self._write)
         self._writable = asyncio.Event()
         self._writable.set()
+        self._gone = asyncio.Event()
+
+    def attach(self, on_messages: Callable[[list[R]], None], on_closed: Callable[[], None]) -> None:
+        """Say who is told; before the connection is made.
+
+        Args:
+            on_messages: Called with the messages of each frame.
+            on_closed: Called once, when the other side has gone or sent what is no frame.
+        """
+        self._on_messages = on_messages
+        self._on_closed = on_closed
 
     # -- Link
 
@@ -118,6 +122,10 @@ class SocketLink(asyncio.BufferedProtocol, Generic[S, R]):
         if self._transport is not None and not self._transport.is_closing():
             self._write(self._outbox.take())
             self._transport.close()
+
+    async def closed(self) -> None:
+        """Wait until the connection has ended and what was posted before is sent or lost."""
+        await self._gone.wait()
 
     # -- asyncio.BufferedProtocol
 
@@ -140,6 +148,7 @@ class SocketLink(asyncio.BufferedProtocol, Generic[S, R]):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002, D102
         self._transport = None
         self._writable.set()
+        self._gone.set()
         self._on_closed()
 
     # -- inside
@@ -161,21 +170,21 @@ class LocalLink(Generic[S, R]):
     _HIGH_WATER = 64
     """Flushes that may wait at the other side before `drained` waits; chosen by feel."""
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        on_messages: Callable[[list[R]], None],
-        on_closed: Callable[[], None],
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._on_messages = on_messages
-        self._on_closed = on_closed
+        self._on_messages: Callable[[list[R]], None] = _ignore
+        self._on_closed: Callable[[], None] = _ignore
         self._peer: LocalLink[R, S] | None = None
         self._outbox: _Outbox[S] = _Outbox(loop, self._hand_over)
         self._arrived: deque[list[R]] = deque()
         self._closed = False
         self._writable = asyncio.Event()
         self._writable.set()
+
+    def attach(self, on_messages: Callable[[list[R]], None], on_closed: Callable[[], None]) -> None:
+        """Say who is told, on this end's loop; before the ends are joined."""
+        self._on_messages = on_messages
+        self._on_closed = on_closed
 
     def post(self, message: S) -> None:
         """Send a message soon, in order."""
@@ -233,6 +242,10 @@ def local_pair(server: LocalLink[ToWorker, ToServer], worker: LocalLink[ToServer
     """Join two ends, before either is used."""
     server._peer = worker  # noqa: SLF001
     worker._peer = server  # noqa: SLF001
+
+
+def _ignore(*_arguments: object) -> None:
+    """Stand in until an end is attached."""
 
 
 def merge_logs(messages: Sequence[S]) -> Sequence[S]:

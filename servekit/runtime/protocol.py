@@ -150,7 +150,8 @@ class Metric(Message, tag=5):
 class Completed(Message, tag=6):
     """The end of a prediction: nothing follows for its key, and its slot is free.
 
-    `problems` is the JSON list of an `InputError`; `traceback` shows the author's frames.
+    `problems` is the JSON list of an `InputError`; `traceback` shows the author's frames; `has_files`
+    says that it has a folder of temporary files.
     """
 
     key: int
@@ -160,6 +161,7 @@ class Completed(Message, tag=6):
     error: str | None = None
     traceback: str | None = None
     problems: bytes | None = None
+    has_files: bool = False
 
 
 class Health(Message, tag=7):

@@ -1,0 +1,78 @@
+"""The program of a worker process: `python -u -P -m servekit.runtime.child SETTINGS FD`.
+
+Started fresh by the server, never forked from it. It speaks over the socket that it inherits as FD;
+file descriptors 1 and 2 are pipes to the server, so whatever C code or a child process of the model
+writes there cannot disturb the protocol. It ends when its socket does. Should its loop be held up
+by the model at that moment, the kernel ends it together with its parent (Linux).
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import sys
+
+import msgspec
+
+from servekit.runtime.link import SocketLink
+from servekit.runtime.logs import routed_output
+from servekit.runtime.protocol import ToServer, ToWorker, decode_to_worker
+from servekit.runtime.settings import WorkerSettings
+from servekit.runtime.worker import Worker
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str]) -> None:
+    """Run a worker until its server lets go of it."""
+    settings = msgspec.json.decode(arguments[0], type=WorkerSettings)
+    _die_with_parent(int(arguments[2]))
+    connection = socket.socket(fileno=int(arguments[1]))
+    # Ctrl-C in a terminal reaches the whole process group; the server decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner, routed_output():
+        runner.run(_serve(settings, connection))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Threads that the model started must not keep a worker alive that is done.
+    os._exit(0)
+
+
+async def _serve(settings: WorkerSettings, connection: socket.socket) -> None:
+    link: SocketLink[ToServer, ToWorker] = SocketLink(decode_to_worker)
+    worker = Worker(settings, link)
+    link.attach(worker.handle, worker.close)
+    await asyncio.get_running_loop().create_connection(lambda: link, sock=connection)
+    worker.load()
+    await worker.closed.wait()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(link.closed(), _FAREWELL_SECONDS)
+
+
+def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return None
+    return uvloop.Loop
+
+
+_FAREWELL_SECONDS = 5.0
+"""How long the last messages may take to leave; a server that does not read them has its own troubles."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_parent(parent: int) -> None:
+    """Ask the kernel to kill this process when its parent ends, however that comes about (prctl(2), Linux)."""
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it ended before the request above
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,420 @@
+"""The workers of a pool and their lives: started, set up, replaced, reloaded, closed.
+
+A worker that dies is replaced: at once when it had been ready, after a growing pause when it keeps
+dying before that. The crew knows nothing of predictions; what a death means for them the pool says.
+"""
+
+import asyncio
+import contextlib
+import contextvars
+import random
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from servekit.errors import PredictorError, ServekitError, SetupError
+from servekit.runtime.handle import ProcessHandle, ThreadHandle, WorkerHandle, WorkerState
+from servekit.runtime.protocol import (
+    Completed,
+    Health,
+    HealthCheck,
+    Loaded,
+    Log,
+    Metric,
+    Outputs,
+    Ready,
+    Setup,
+    SetupFailed,
+    Shutdown,
+    ToServer,
+)
+from servekit.runtime.settings import WorkerSettings
+from servekit.spec import ServeSpec
+
+__all__ = ["Crew", "CrewEvents", "Model", "SetupRecord"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a loaded predictor takes and gives.
+
+    Attributes:
+        input_schema: JSON Schema of the input object.
+        output_schema: JSON Schema of the output; an array for predictors that yield.
+        is_async: `predict` is a coroutine function or an async generator.
+        streams: `predict` yields its output in items.
+        concatenates: The items are pieces of one text.
+        uses_files: Inputs or outputs hold files.
+        has_secrets: Inputs hold secrets.
+        has_healthcheck: The predictor has a healthcheck of its own.
+    """
+
+    input_schema: dict[str, Any]
+    output_schema: dict[str, Any]
+    is_async: bool
+    streams: bool
+    concatenates: bool
+    uses_files: bool
+    has_secrets: bool
+    has_healthcheck: bool
+
+    @classmethod
+    def from_message(cls, loaded: Loaded) -> "Model":
+        """Decode what a worker said of itself."""
+        return cls(
+            input_schema=msgspec.json.decode(loaded.input_schema),
+            output_schema=msgspec.json.decode(loaded.output_schema),
+            is_async=loaded.is_async,
+            streams=loaded.streams,
+            concatenates=loaded.concatenates,
+            uses_files=loaded.uses_files,
+            has_secrets=loaded.has_secrets,
+            has_healthcheck=loaded.has_healthcheck,
+        )
+
+
+@dataclass
+class SetupRecord:
+    """How the latest setup went, for health answers. Times are seconds since the epoch."""
+
+    status: Literal["starting", "succeeded", "failed"] = "starting"
+    started_at: float = field(default_factory=time.time)
+    completed_at: float | None = None
+    logs: str = ""
+
+    _MAX_LOGS = 1_000_000
+
+    def add_log(self, text: str) -> None:
+        """Keep what was printed, the first megabyte of it."""
+        self.logs += text[: max(0, self._MAX_LOGS - len(self.logs))]
+
+    def end(self, status: Literal["succeeded", "failed"], text: str = "") -> None:
+        """Setup is over."""
+        self.status = status
+        self.completed_at = time.time()
+        self.logs += text
+
+
+_OF_PREDICTIONS = (Completed, Outputs, Log, Metric)
+
+
+class CrewEvents(Protocol):
+    """What a crew tells its pool."""
+
+    def on_prediction_message(self, worker: WorkerHandle, message: Completed | Outputs | Log | Metric) -> None:
+        """A worker told something about one of its predictions."""
+
+    def on_worker_ready(self, worker: WorkerHandle) -> None:
+        """A worker has free slots now."""
+
+    def on_worker_gone(self, worker: WorkerHandle, reason: str) -> None:
+        """A worker is gone, with whatever ran on it."""
+
+    def on_worker_output(self, worker: WorkerHandle, source: str, text: str) -> None:
+        """A worker printed outside predictions."""
+
+    def on_setup_failure(self, error: ServekitError) -> None:
+        """A worker could not be made ready; it is tried again."""
+
+
+class Crew:
+    """The workers of one pool.
+
+    Attributes:
+        workers: All that are not dead.
+        model: What the predictor takes and gives, once a worker has loaded it.
+        failure: Why no worker can be made ready at the moment, or None.
+        setup: How the latest setup went.
+        generation: Counts reloads.
+        was_ready: A worker was ready once.
+    """
+
+    _MAX_PAUSE_SECONDS = 60.0
+    _SETTLED_SECONDS = 10.0
+    """A ready worker that lives this long has proved itself: the next death is the first again."""
+
+    def __init__(self, settings: WorkerSettings, serve: ServeSpec, events: CrewEvents, python: str) -> None:
+        self.workers: list[WorkerHandle] = []
+        self.model: Model | None = None
+        self.failure: ServekitError | None = None
+        self.setup = SetupRecord()
+        self.generation = 0
+        self.was_ready = False
+        self._settings = settings
+        self._serve = serve
+        self._events = events
+        self._python = python
+        self._count = 0
+        self._failures = 0
+        self._may_set_up = False
+        self._is_closing = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._changed = asyncio.Event()
+        self._health: dict[int, asyncio.Future[str | None]] = {}
+        self._health_count = 0
+
+    # ------------------------------------------------------------------ life
+
+    async def start(self) -> None:
+        """Start all workers."""
+        await asyncio.gather(*(self._start_worker() for _ in range(self._serve.workers)))
+
+    def allow_setup(self) -> None:
+        """Let workers run `setup`, those that are loaded and those to come."""
+        self._may_set_up = True
+        for worker in self.workers:
+            if worker.state is WorkerState.LOADED:
+                self._begin_setup(worker)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until a condition holds.
+
+        Raises:
+            ServekitError: A worker could not be loaded or set up meanwhile.
+        """
+        while not condition():
+            if self.failure is not None:
+                raise self.failure
+            self._changed.clear()
+            await self._changed.wait()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether any worker can take predictions."""
+        return any(worker.state is WorkerState.READY and not worker.is_retiring for worker in self.workers)
+
+    async def reload(self) -> None:
+        """Replace all workers by new ones with today's code; the old ones serve until those are ready.
+
+        Raises:
+            ServekitError: The new ones could not be made ready; the old ones stay.
+        """
+        old = list(self.workers)
+        self.generation += 1
+        self.failure = None
+        await asyncio.gather(*(self._start_worker() for _ in range(self._serve.workers)))
+        new = [worker for worker in self.workers if worker not in old]
+        try:
+            await self.until(lambda: all(worker.state is WorkerState.READY for worker in new))
+        except ServekitError:
+            self.generation -= 1
+            for worker in new:
+                worker.is_retiring = True
+                worker.kill()
+            if any(worker.state is WorkerState.READY for worker in old):
+                self.failure = None
+            raise
+        for worker in old:
+            self.retire(worker)
+
+    def retire(self, worker: WorkerHandle) -> None:
+        """Give a worker no new predictions, and close it when it is idle."""
+        worker.is_retiring = True
+        self.close_if_idle(worker)
+
+    def close_if_idle(self, worker: WorkerHandle) -> None:
+        """Close a retiring worker on which nothing runs any more but what will not stop."""
+        if not worker.is_retiring or worker.state in (WorkerState.CLOSING, WorkerState.DEAD):
+            return
+        if len(worker.running) > len(worker.stuck):
+            return
+        if worker.stuck:
+            worker.kill()
+        else:
+            self._ask_to_close(worker)
+
+    async def close(self, grace_seconds: float) -> None:
+        """End all workers: `teardown` first, and by force those that need longer than the grace."""
+        self._is_closing = True
+        for timer in self._timers.values():
+            timer.cancel()
+        for task in list(self._tasks):
+            task.cancel()
+        for worker in self.workers:
+            self._ask_to_close(worker)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_seconds):
+                await self._until_gone()
+        for worker in list(self.workers):
+            worker.kill()
+        await self._until_gone()
+
+    async def check_health(self) -> str | None:
+        """Ask every ready worker; return the first complaint, or None when all are well."""
+        ready = [worker for worker in self.workers if worker.state is WorkerState.READY]
+        if self.model is None or not self.model.has_healthcheck:
+            return None
+        answers = await asyncio.gather(*(self._check_one(worker) for worker in ready))
+        return next((answer for answer in answers if answer is not None), None)
+
+    # ------------------------------------------------------------------ WorkerEvents
+
+    def on_messages(self, worker: WorkerHandle, messages: list[ToServer]) -> None:
+        """Pass on what concerns predictions, and act on the rest."""
+        for message in messages:
+            if isinstance(message, _OF_PREDICTIONS) and not (isinstance(message, Log) and message.key == 0):
+                self._events.on_prediction_message(worker, message)
+            else:
+                self._on_own_message(worker, message)
+
+    def on_output(self, worker: WorkerHandle, source: str, text: str) -> None:
+        """Keep what is printed before a worker is ready, and pass all on."""
+        if worker.state in (WorkerState.STARTING, WorkerState.LOADED):
+            self.setup.add_log(text)
+        self._events.on_worker_output(worker, source, text)
+
+    def on_death(self, worker: WorkerHandle, reason: str) -> None:
+        """Replace the worker, unless it was asked to go."""
+        self._cancel_timer(worker)
+        if worker in self.workers:
+            self.workers.remove(worker)
+        had_been_ready = worker.was_ready
+        self._events.on_worker_gone(worker, reason)
+        if not self._is_closing and worker.generation == self.generation:
+            if not had_been_ready and worker.failure is None:
+                self._fail(worker, SetupError(f"{_during(worker)}: {reason}{_tail(self.setup.logs)}"))
+            self._schedule_replacement(worker, had_been_ready=had_been_ready)
+        self._changed.set()
+
+    # ------------------------------------------------------------------ inside
+
+    def _on_own_message(self, worker: WorkerHandle, message: ToServer) -> None:
+        match message:
+            case Loaded():
+                self._on_loaded(worker, message)
+            case Ready():
+                self._on_ready(worker)
+            case SetupFailed():
+                self._on_setup_failed(worker, message)
+            case Health():
+                answer = self._health.get(message.number)
+                if answer is not None and not answer.done():
+                    answer.set_result(message.error)
+            case Log():
+                self.on_output(worker, message.source, message.text)
+            case _:
+                pass
+
+    async def _start_worker(self) -> None:
+        self._count += 1
+        worker: WorkerHandle
+        if self._serve.isolation == "thread":
+            worker = ThreadHandle(self._count, self._settings, self)
+        else:
+            worker = ProcessHandle(self._count, self._settings, self, self._python)
+        worker.generation = self.generation
+        self.workers.append(worker)
+        if not self.is_ready:
+            self.setup = SetupRecord()
+        self._limit_setup(worker)
+        await worker.start()
+
+    def _on_loaded(self, worker: WorkerHandle, message: Loaded) -> None:
+        worker.state = WorkerState.LOADED
+        self.model = Model.from_message(message)
+        if self._may_set_up:
+            self._begin_setup(worker)
+        self._changed.set()
+
+    def _begin_setup(self, worker: WorkerHandle) -> None:
+        self._limit_setup(worker)
+        worker.send(Setup())
+
+    def _on_ready(self, worker: WorkerHandle) -> None:
+        worker.state = WorkerState.READY
+        worker.was_ready = self.was_ready = True
+        self._cancel_timer(worker)
+        if worker.generation == self.generation:
+            self.failure = None
+            self.setup.end("succeeded")
+        self._events.on_worker_ready(worker)
+        self._changed.set()
+
+    def _on_setup_failed(self, worker: WorkerHandle, message: SetupFailed) -> None:
+        if message.stage == "load" and not message.traceback:
+            self._fail(worker, PredictorError(message.message))
+        else:
+            what = "the predictor's module could not be imported" if message.stage == "load" else "setup failed"
+            self._fail(worker, SetupError(f"{what}: {message.message}\n\n{message.traceback}".rstrip()))
+        worker.state = WorkerState.CLOSING
+
+    def _fail(self, worker: WorkerHandle, error: ServekitError) -> None:
+        worker.failure = error
+        self.failure = error
+        self.setup.end("failed", f"{error}\n")
+        self._events.on_setup_failure(error)
+        self._changed.set()
+
+    def _limit_setup(self, worker: WorkerHandle) -> None:
+        self._cancel_timer(worker)
+        self._timers[worker.number] = asyncio.get_running_loop().call_later(
+            self._serve.setup_timeout, self._setup_overdue, worker, context=contextvars.Context()
+        )
+
+    def _cancel_timer(self, worker: WorkerHandle) -> None:
+        timer = self._timers.pop(worker.number, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _setup_overdue(self, worker: WorkerHandle) -> None:
+        limit = f"{self._serve.setup_timeout:g} seconds (serve.setup_timeout)"
+        message = f"{_during(worker)}: it took longer than {limit}; make it faster, or raise the limit"
+        self._fail(worker, SetupError(message))
+        worker.kill()
+
+    def _schedule_replacement(self, worker: WorkerHandle, *, had_been_ready: bool) -> None:
+        lived = asyncio.get_running_loop().time() - worker.started_at
+        self._failures = 0 if had_been_ready and lived > self._SETTLED_SECONDS else self._failures + 1
+        pause = 0.0
+        if not had_been_ready or self._failures > 1:
+            longest = min(self._MAX_PAUSE_SECONDS, 0.5 * 2.0 ** min(self._failures, 10))
+            pause = random.uniform(longest / 2, longest)  # noqa: S311 - spreads load, hides nothing
+        self._spawn(self._replace_after(pause))
+
+    async def _replace_after(self, pause: float) -> None:
+        await asyncio.sleep(pause)
+        await self._start_worker()
+
+    def _ask_to_close(self, worker: WorkerHandle) -> None:
+        if worker.state not in (WorkerState.CLOSING, WorkerState.DEAD):
+            worker.send(Shutdown())
+        if worker.state is not WorkerState.DEAD:
+            worker.state = WorkerState.CLOSING
+
+    async def _until_gone(self) -> None:
+        while self.workers:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _check_one(self, worker: WorkerHandle) -> str | None:
+        self._health_count += 1
+        number = self._health_count
+        answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self._health[number] = answer
+        worker.send(HealthCheck(number))
+        try:
+            # The worker keeps the limit itself; a worker whose loop is held up cannot.
+            return await asyncio.wait_for(answer, self._serve.healthcheck_timeout + 1)
+        except TimeoutError:
+            return f"worker {worker.number} does not answer; the model may hold up its event loop or the GIL"
+        finally:
+            self._health.pop(number, None)
+
+    def _spawn(self, body: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(body, context=contextvars.Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _during(worker: WorkerHandle) -> str:
+    stage = "importing the predictor" if worker.state is WorkerState.STARTING else "setup"
+    return f"{stage} failed"
+
+
+def _tail(logs: str, lines: int = 20) -> str:
+    kept = logs.strip().splitlines()[-lines:]
+    return "\n\nIts last output:\n" + "\n".join(kept) if kept else ""

@@ -1,0 +1,282 @@
+"""One prediction inside a worker: its input decoded, its scope opened, its `predict` run, its end told.
+
+The four kinds of `predict` end in the same `Completed` message. A plain function does all of its
+work in one thread and needs no task on the loop; the other three have a task on the worker's loop.
+
+    plain function     thread: decode, predict, encode
+    generator          thread: decode, each step and its encoding; the task takes items in batches
+    async function     task: decode, await, encode
+    async generator    task: decode, each step and its encoding
+
+Cancelation sets the scope's flag and then interrupts: a task by `task.cancel()`, a thread by
+`ThreadInterrupt`, a generator also by closing it at its next item.
+"""
+
+import asyncio
+import contextvars
+import inspect
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any, Protocol
+
+import msgspec
+
+from servekit.errors import CancelationError, InputError, OutputError
+from servekit.runtime.failure import author_traceback, describe
+from servekit.runtime.files import FileSource
+from servekit.runtime.interrupt import ThreadInterrupt
+from servekit.runtime.logs import PredictionSink
+from servekit.runtime.protocol import Completed, Outputs, Run, ToServer
+from servekit.runtime.settings import WorkerSettings
+from servekit.scope import Scope, enter_scope
+from servekit.signature import Signature
+from servekit.threads import ContextThreadPoolExecutor, ThreadBridge
+
+__all__ = ["Execution", "Surroundings"]
+
+
+class Surroundings(Protocol):
+    """What a prediction needs of its worker."""
+
+    settings: WorkerSettings
+    signature: Signature
+    predict: Callable[..., Any]
+    executor: ContextThreadPoolExecutor
+
+    def post(self, message: ToServer) -> None:
+        """Send a message to the server; callable from any thread."""
+
+    async def drained(self) -> None:
+        """Wait until the server has taken most of what was posted."""
+
+    def ended(self, key: int) -> None:
+        """Take note of a prediction's end; callable from any thread."""
+
+
+_YIELD_TO_LOOP_EVERY = 64
+"""Items an async generator may produce without waiting before the loop gets its turn (reference: 64 tokens a send)."""
+
+_BRIDGE_ITEMS = 1024
+"""Items of a generator in flight between its thread and the loop; more gains nothing measurable."""
+
+
+class Execution:
+    """One running prediction."""
+
+    def __init__(self, worker: Surroundings, run: Run) -> None:
+        self._worker = worker
+        self._run = run
+        self._interrupt = ThreadInterrupt()
+        self._sink = PredictionSink(run.key, self._post, worker.settings.max_logs)
+        self._scope = Scope(
+            run.id,
+            sink=self._sink,
+            directory=f"{worker.settings.directory}/{run.key}",
+            context=run.context,
+            deadline=run.deadline,
+        )
+        self._task: asyncio.Task[None] | None = None
+        self._task_began = False
+        self._bridge: ThreadBridge[bytes] | None = None
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._started_at = time.perf_counter()
+        self._count = 0
+        self._size = 0
+
+    # ------------------------------------------------------------------ for the worker
+
+    def start(self) -> None:
+        """Begin, in a Context that holds nothing but this prediction's scope."""
+        context = contextvars.Context()
+        context.run(enter_scope, self._scope, self._sink)
+        signature = self._worker.signature
+        if not signature.is_async and not signature.streams:
+            self._worker.executor.submit(context.run, self._in_thread)
+            return
+        body: Coroutine[Any, Any, bytes | None]
+        if not signature.is_async:
+            body = self._stream_from_thread(context)
+        elif signature.streams:
+            body = self._stream_from_task()
+        else:
+            body = self._value_from_task()
+        self._task = asyncio.get_running_loop().create_task(self._in_task(body), context=context)
+
+    def cancel(self) -> None:
+        """Ask the prediction to stop, by the means of its kind."""
+        self._scope.mark_cancelled()
+        self._flowing.set()
+        if self._worker.signature.is_async:
+            # A task that has not begun would vanish without a word if it were cancelled; it looks at the scope itself.
+            if self._task is not None and self._task_began:
+                self._task.cancel()
+            return
+        self._interrupt.interrupt()
+        if self._bridge is not None:
+            self._bridge.stop()
+
+    def pause(self) -> None:
+        """Take no further items until `resume`; the generator stops when what is in flight is full."""
+        if not self._scope.cancelled:
+            self._flowing.clear()
+
+    def resume(self) -> None:
+        """Go on taking items."""
+        self._flowing.set()
+
+    # ------------------------------------------------------------------ kinds
+
+    def _in_thread(self) -> None:
+        """A plain function, from beginning to end."""
+        try:
+            self._interrupt.enter()
+            try:
+                output = self._encode(self._worker.predict(**self._decode()))
+            finally:
+                self._interrupt.leave()
+        except BaseException as error:  # noqa: BLE001 - the border to the author's code; it becomes the prediction's error
+            self._fail(error)
+        else:
+            self._finish(Completed(self._run.key, "succeeded", self._elapsed(), output))
+
+    async def _in_task(self, body: Coroutine[Any, Any, bytes | None]) -> None:
+        self._task_began = True
+        try:
+            if self._scope.cancelled:
+                body.close()
+                raise CancelationError
+            output = await body
+        except BaseException as error:  # noqa: BLE001 - the border to the author's code
+            self._fail(error)
+        else:
+            self._finish(Completed(self._run.key, "succeeded", self._elapsed(), output))
+
+    async def _value_from_task(self) -> bytes:
+        arguments = await self._decode_off_loop()
+        value = await self._worker.predict(**arguments)
+        if self._worker.signature.uses_files:
+            return await asyncio.to_thread(self._encode, value)
+        return self._encode(value)
+
+    async def _stream_from_task(self) -> None:
+        arguments = await self._decode_off_loop()
+        items: AsyncIterator[Any] = self._worker.predict(**arguments)
+        if inspect.isawaitable(items):
+            items = await items
+        uses_files = self._worker.signature.uses_files
+        try:
+            async for item in items:
+                encoded = await asyncio.to_thread(self._encode, item) if uses_files else self._encode(item)
+                self._worker.post(Outputs(self._run.key, [encoded]))
+                if self._count % _YIELD_TO_LOOP_EVERY == 1:
+                    await self._may_go_on()
+                elif not self._flowing.is_set():
+                    await self._flowing.wait()
+        finally:
+            close = getattr(items, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _stream_from_thread(self, context: contextvars.Context) -> None:
+        self._bridge = ThreadBridge(
+            self._steps,
+            context=context,
+            executor=self._worker.executor,
+            max_queue_size=_BRIDGE_ITEMS,
+            on_enter=self._interrupt.enter,
+            on_leave=self._interrupt.leave,
+        )
+        try:
+            while True:
+                try:
+                    items = await self._bridge.next_batch()
+                except StopAsyncIteration:
+                    return
+                self._worker.post(Outputs(self._run.key, items))
+                await self._may_go_on()
+        finally:
+            await self._bridge.aclose()
+
+    def _steps(self) -> Iterator[bytes]:
+        """A generator's items, encoded in its own thread."""
+        items = iter(self._worker.predict(**self._decode()))
+        try:
+            for item in items:
+                yield self._encode(item)
+        finally:
+            close = getattr(items, "close", None)
+            if close is not None:
+                close()
+
+    # ------------------------------------------------------------------ steps
+
+    def _decode(self) -> dict[str, Any]:
+        signature = self._worker.signature
+        files = None
+        if signature.uses_files:
+            files = FileSource(
+                self._scope.temp_dir,
+                self._run.uploads or {},
+                self._worker.settings.fetch,
+                lambda: self._scope.cancelled,
+            )
+        return signature.decode_input(self._run.input, files)
+
+    async def _decode_off_loop(self) -> dict[str, Any]:
+        if self._worker.signature.uses_files:
+            return await asyncio.to_thread(self._decode)
+        return self._decode()
+
+    def _encode(self, value: Any) -> bytes:
+        streams = self._worker.signature.streams
+        try:
+            encoded = self._worker.signature.encode_output(value)
+        except OutputError as error:
+            if not streams:
+                raise
+            message = f"item {self._count} (counted from 0): {error}"
+            raise OutputError(message) from error.__cause__
+        self._count += 1
+        self._size += len(encoded)
+        if self._size > self._worker.settings.max_output:
+            message = (
+                f"the output is larger than {self._worker.settings.max_output} bytes (serve.max_output); "
+                "raise that limit, or return less"
+            )
+            raise OutputError(message)
+        return encoded
+
+    async def _may_go_on(self) -> None:
+        """Let the loop send what there is, and wait while the reader or the socket is behind."""
+        await asyncio.sleep(0)
+        await self._worker.drained()
+        await self._flowing.wait()
+
+    def _post(self, message: ToServer) -> None:
+        """Post from wherever the author's code runs, whole or not at all."""
+        self._interrupt.shielded(self._worker.post, message)
+
+    # ------------------------------------------------------------------ ends
+
+    def _fail(self, error: BaseException) -> None:
+        key, elapsed = self._run.key, self._elapsed()
+        if self._scope.cancelled and isinstance(error, CancelationError | asyncio.CancelledError | GeneratorExit):
+            self._finish(Completed(key, "canceled", elapsed))
+        elif isinstance(error, InputError):
+            problems = msgspec.json.encode(error.problems)
+            self._finish(Completed(key, "failed", elapsed, error=str(error), problems=problems))
+        elif isinstance(error, OutputError):
+            self._finish(Completed(key, "failed", elapsed, error=f"the output does not fit: {error}"))
+        else:
+            trace = author_traceback(error)
+            self._finish(Completed(key, "failed", elapsed, error=describe(error), traceback=trace))
+
+    def _finish(self, completed: Completed) -> None:
+        self._sink.close()
+        completed.has_files = self._scope.has_files
+        self._worker.post(completed)
+        self._worker.ended(self._run.key)
+
+    def _elapsed(self) -> float:
+        return time.perf_counter() - self._started_at

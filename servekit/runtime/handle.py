@@ -1,0 +1,255 @@
+"""A worker as the server sees it: a process with a socket and two pipes, or a thread with a loop.
+
+A handle starts its worker, passes messages both ways, and says once when the worker is gone and why.
+It decides nothing; the pool does.
+"""
+
+import asyncio
+import contextlib
+import contextvars
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from enum import Enum
+from functools import partial
+from typing import Protocol
+
+import msgspec
+
+from servekit.errors import ServekitError
+from servekit.runtime.death import describe_exit
+from servekit.runtime.link import Link, LocalLink, SocketLink, local_pair
+from servekit.runtime.prediction import Prediction
+from servekit.runtime.protocol import ToServer, ToWorker, decode_to_server
+from servekit.runtime.settings import WorkerSettings
+
+__all__ = ["ProcessHandle", "ThreadHandle", "WorkerEvents", "WorkerHandle", "WorkerState"]
+
+
+class WorkerState(Enum):
+    """Where a worker is in its life."""
+
+    STARTING = "starting"
+    LOADED = "loaded"
+    READY = "ready"
+    CLOSING = "closing"
+    DEAD = "dead"
+
+
+class WorkerEvents(Protocol):
+    """What a handle tells its pool, always on the pool's loop."""
+
+    def on_messages(self, worker: "WorkerHandle", messages: list[ToServer]) -> None:
+        """The worker sent messages."""
+
+    def on_output(self, worker: "WorkerHandle", source: str, text: str) -> None:
+        """Something wrote to the worker's file descriptors, outside any prediction."""
+
+    def on_death(self, worker: "WorkerHandle", reason: str) -> None:
+        """The worker is gone; called once."""
+
+
+class WorkerHandle:
+    """What all workers have in common.
+
+    Attributes:
+        number: Counts the workers of a server from 1; a replacement gets a new one.
+        running: The predictions in its slots, by key.
+        stuck: Keys of predictions that ended for everybody but the worker.
+        was_ready: It was ready once.
+        failure: Why it could not be made ready.
+        generation: Counts reloads; a worker of an older generation is not replaced.
+        is_retiring: It gets no new predictions and is closed when nothing runs on it.
+    """
+
+    def __init__(self, number: int, settings: WorkerSettings, events: WorkerEvents) -> None:
+        self.number = number
+        self.settings = settings
+        self.state = WorkerState.STARTING
+        self.running: dict[int, Prediction] = {}
+        self.stuck: set[int] = set()
+        self.is_retiring = False
+        self.generation = 0
+        self.was_ready = False
+        self.failure: ServekitError | None = None
+        self.started_at = asyncio.get_running_loop().time()
+        self._events = events
+        self._link: Link[ToWorker] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process, or None for a thread."""
+        return None
+
+    @property
+    def free_slots(self) -> int:
+        """How many more predictions it takes now."""
+        if self.state is not WorkerState.READY or self.is_retiring:
+            return 0
+        return self.settings.concurrency - len(self.running)
+
+    async def start(self) -> None:
+        """Start the worker; it loads its predictor and says `Loaded` or `SetupFailed`."""
+        raise NotImplementedError
+
+    def send(self, message: ToWorker) -> None:
+        """Send a message soon; dropped when the worker is gone."""
+        if self._link is not None:
+            self._link.post(message)
+
+    def kill(self) -> None:
+        """End the worker now, whatever it does."""
+        raise NotImplementedError
+
+    def _die(self, reason: str) -> None:
+        if self.state is not WorkerState.DEAD:
+            self.state = WorkerState.DEAD
+            self._link = None
+            self._events.on_death(self, reason)
+
+
+class ProcessHandle(WorkerHandle):
+    """A worker in a process of its own, started fresh.
+
+    Args:
+        python: The interpreter to run it with: the server's own, or that of the spec's environment.
+    """
+
+    def __init__(
+        self, number: int, settings: WorkerSettings, events: WorkerEvents, python: str = sys.executable
+    ) -> None:
+        super().__init__(number, settings, events)
+        self._python = python
+        self._process: asyncio.subprocess.Process | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process."""
+        return None if self._process is None else self._process.pid
+
+    async def start(self) -> None:
+        """Start the process and connect to it."""
+        ours, theirs = socket.socketpair()
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *(self._python, "-u", "-P", "-X", "faulthandler", "-m", "servekit.runtime.child"),
+                *(msgspec.json.encode(self.settings).decode(), str(theirs.fileno()), str(os.getpid())),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=(theirs.fileno(),),
+                cwd=self.settings.root,
+                env={**os.environ, "SERVEKIT_WORKER": str(self.number)},
+                start_new_session=True,
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        link: SocketLink[ToWorker, ToServer] = SocketLink(decode_to_server)
+        link.attach(partial(self._events.on_messages, self), self._on_closed)
+        await asyncio.get_running_loop().create_connection(lambda: link, sock=ours)
+        self._link = link
+        self._watcher = asyncio.get_running_loop().create_task(self._watch(), context=contextvars.Context())
+
+    def kill(self) -> None:
+        """End the process and whatever it started in its process group."""
+        if self._process is None or self._process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _on_closed(self) -> None:
+        """The socket is gone before the process: a worker without its server has nothing to live for."""
+        if self.state is not WorkerState.CLOSING:
+            asyncio.get_running_loop().call_later(_LAST_WORDS_SECONDS, self.kill)
+
+    async def _watch(self) -> None:
+        process = self._process
+        assert process is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        readers = asyncio.gather(
+            self._read("stdout", process.stdout),
+            self._read("stderr", process.stderr),
+        )
+        code = await process.wait()
+        # A grandchild may hold the pipes open for as long as it likes.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(readers, _LAST_WORDS_SECONDS)
+        self._die(describe_exit(code))
+
+    async def _read(self, source: str, stream: asyncio.StreamReader) -> None:
+        while data := await stream.read(_READ_BYTES):
+            self._events.on_output(self, source, data.decode("utf-8", "replace"))
+
+
+_LAST_WORDS_SECONDS = 1.0
+"""How long after its end a worker's pipes are read, and how long after its socket's end it may live."""
+
+_READ_BYTES = 1 << 16
+
+
+class ThreadHandle(WorkerHandle):
+    """A worker on a thread of the server: no isolation, and no hop to another process."""
+
+    def __init__(self, number: int, settings: WorkerSettings, events: WorkerEvents) -> None:
+        super().__init__(number, settings, events)
+        self._server_loop = asyncio.get_running_loop()
+
+    async def start(self) -> None:
+        """Start the thread; returns when its loop runs."""
+        begun: asyncio.Future[None] = self._server_loop.create_future()
+        link: LocalLink[ToWorker, ToServer] = LocalLink(self._server_loop)
+        link.attach(partial(self._events.on_messages, self), _nothing)
+        # A thread of its own, under an empty Context whatever the interpreter's default is.
+        threading.Thread(
+            target=contextvars.Context().run,
+            args=(self._run, link, begun),
+            name=f"worker-{self.number}",
+            daemon=True,
+        ).start()
+        await begun
+        self._link = link
+
+    def kill(self) -> None:
+        """Give the worker up: a thread cannot be ended from outside, so it is left to itself."""
+        self._die("the worker was given up: with isolation: thread, code that does not stop cannot be ended")
+
+    def _run(self, link: LocalLink[ToWorker, ToServer], begun: asyncio.Future[None]) -> None:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(self._serve(link, begun))
+        self._call(self._die, "the worker's thread ended")
+
+    async def _serve(self, link: LocalLink[ToWorker, ToServer], begun: asyncio.Future[None]) -> None:
+        from servekit.runtime.worker import Worker  # noqa: PLC0415 - only here does a server hold user code
+
+        ours: LocalLink[ToServer, ToWorker] = LocalLink(asyncio.get_running_loop())
+        worker = Worker(self.settings, ours)
+        ours.attach(worker.handle, worker.close)
+        local_pair(link, ours)
+        self._call(begun.set_result, None)
+        worker.load()
+        await worker.closed.wait()
+
+    def _call(self, function: Callable[..., None], *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the server's loop is closed: nobody is left to tell
+            self._server_loop.call_soon_threadsafe(function, *arguments)
+
+
+def _nothing() -> None:
+    """The end of a worker's thread is told by the thread itself, after its loop has closed."""
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

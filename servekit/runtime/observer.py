@@ -1,0 +1,32 @@
+"""What a pool tells whoever writes logs and counts."""
+
+from servekit.errors import ServekitError
+from servekit.runtime.handle import WorkerHandle
+from servekit.runtime.prediction import Prediction
+
+__all__ = ["PoolObserver"]
+
+
+class PoolObserver:
+    """Told of what happens in a pool, on its loop. The methods do nothing here; override those of interest."""
+
+    def worker_ready(self, worker: WorkerHandle) -> None:
+        """A worker takes predictions."""
+
+    def worker_gone(self, worker: WorkerHandle, reason: str) -> None:
+        """A worker is gone, asked to or not (`worker.state` before told which)."""
+
+    def worker_stuck(self, worker: WorkerHandle, prediction: Prediction) -> None:
+        """A prediction did not stop when asked; its worker will be replaced."""
+
+    def worker_output(self, worker: WorkerHandle, source: str, text: str) -> None:
+        """A worker printed outside predictions."""
+
+    def setup_failed(self, error: ServekitError) -> None:
+        """A worker could not be made ready."""
+
+    def prediction_raised(self, prediction: Prediction, traceback: str) -> None:
+        """An author's code raised."""
+
+    def prediction_ended(self, prediction: Prediction) -> None:
+        """A prediction has its final status."""

@@ -1,0 +1,280 @@
+"""A prediction as the server knows it: its events, folded into the state that answers show.
+
+Everything that happens to a prediction is an event with a sequence number from 0. JSON answers, SSE
+streams and the command line are readers of that one list. All of it belongs to one event loop.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import IntEnum, StrEnum
+from typing import Any
+
+import msgspec
+
+__all__ = ["EventKind", "Prediction", "Snapshot", "Status"]
+
+
+class Status(StrEnum):
+    """Where a prediction stands; the last three are final."""
+
+    STARTING = "starting"
+    PROCESSING = "processing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+class EventKind(IntEnum):
+    """What an event tells; `data` of each kind is JSON text, but for COMPLETED, whose data is the snapshot."""
+
+    START = 0
+    OUTPUT = 1
+    LOG = 2
+    METRIC = 3
+    COMPLETED = 4
+
+
+class Snapshot(msgspec.Struct):
+    """The answer: one prediction as JSON shows it. Times are UTC."""
+
+    id: str
+    status: Status
+    input: msgspec.Raw
+    output: msgspec.Raw
+    error: str | None
+    logs: str
+    metrics: dict[str, Any]
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+
+
+_NULL = msgspec.Raw(b"null")
+_START, _OUTPUT, _LOG, _METRIC, _COMPLETED = (int(kind) for kind in EventKind)
+_to_json = msgspec.json.Encoder().encode
+
+
+class Prediction:
+    """One run of a predictor, from the request on.
+
+    Attributes:
+        id: The public name; the client's or made up.
+        key: The number that stands for it in the protocol and in file names.
+        raw_input: The input as JSON, for the worker; let go of when it has been sent.
+        shown_input: The input as answers show it: without secrets.
+        kinds: The kind of each event, one byte each; its length is the number of events.
+        data: The data of each event.
+        is_input_error: The worker refused the input; `problems` has the list as JSON.
+        has_files: It may have a folder of temporary files.
+        is_refused: It ended without having run: the queue's time was up, or the server is going away.
+    """
+
+    __slots__ = (
+        "_changed",
+        "_done",
+        "_logs",
+        "_metrics",
+        "_output",
+        "_outputs",
+        "completed_at",
+        "context",
+        "created_at",
+        "created_tick",
+        "data",
+        "error",
+        "has_files",
+        "id",
+        "is_refused",
+        "key",
+        "kinds",
+        "problems",
+        "raw_input",
+        "shown_input",
+        "size",
+        "started_at",
+        "status",
+        "streams",
+        "uploads",
+    )
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002 - the field's name everywhere
+        key: int,
+        raw_input: bytes,
+        *,
+        shown_input: bytes | None = None,
+        context: dict[str, Any] | None = None,
+        uploads: Mapping[str, str] | None = None,
+        streams: bool = False,
+    ) -> None:
+        self.id = id
+        self.key = key
+        self.raw_input = raw_input
+        self.shown_input = raw_input if shown_input is None else shown_input
+        self.context = context
+        self.uploads = uploads
+        self.streams = streams
+        self.status = Status.STARTING
+        self.created_at = time.time()
+        self.created_tick = time.perf_counter()
+        self.started_at: float | None = None
+        self.completed_at: float | None = None
+        self.error: str | None = None
+        self.problems: bytes | None = None
+        self.is_refused = False
+        self.has_files = bool(uploads)
+        self.kinds = bytearray()
+        self.data: list[bytes] = []
+        self.size = len(self.shown_input)
+        self._output: bytes | None = None
+        self._outputs: list[bytes] = []
+        self._logs: list[str] = []
+        self._metrics: dict[str, Any] = {}
+        self._changed: list[asyncio.Future[None]] = []
+        self._done: list[asyncio.Future[None]] = []
+
+    # ------------------------------------------------------------------ state
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the status is final."""
+        return self.completed_at is not None
+
+    @property
+    def logs(self) -> str:
+        """What it printed so far."""
+        return "".join(self._logs)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What was measured and recorded so far."""
+        return self._metrics
+
+    @property
+    def output(self) -> bytes:
+        """The output as JSON: the value, or the list of items so far; `null` when there is none."""
+        if self._outputs or (self.streams and self.status is Status.SUCCEEDED):
+            return b"".join((b"[", b",".join(self._outputs), b"]"))
+        return b"null" if self._output is None else self._output
+
+    def snapshot(self) -> bytes:
+        """Return the answer as JSON."""
+        return _to_json(
+            Snapshot(
+                id=self.id,
+                status=self.status,
+                input=msgspec.Raw(self.shown_input),
+                output=msgspec.Raw(self.output),
+                error=self.error,
+                logs=self.logs,
+                metrics=self._metrics,
+                created_at=datetime.fromtimestamp(self.created_at, UTC),
+                started_at=None if self.started_at is None else datetime.fromtimestamp(self.started_at, UTC),
+                completed_at=None if self.completed_at is None else datetime.fromtimestamp(self.completed_at, UTC),
+            ),
+        )
+
+    # ------------------------------------------------------------------ what happens to it
+
+    def start(self) -> None:
+        """It left the queue and runs."""
+        self.status = Status.PROCESSING
+        self.started_at = time.time()
+        self._metrics["queue_time"] = time.perf_counter() - self.created_tick
+        self._append(_START, b'{"id":"%b","status":"processing"}' % self.id.encode())
+
+    def add_outputs(self, items: list[bytes]) -> None:
+        """It yielded items, each one JSON text."""
+        if not self._outputs:
+            self._metrics["time_to_first_output"] = time.perf_counter() - self.created_tick
+        self._outputs += items
+        self.data += items
+        self.kinds += bytes((_OUTPUT,)) * len(items)
+        self.size += sum(map(len, items))
+        self._wake()
+
+    def add_log(self, source: str, text: str) -> None:
+        """It printed."""
+        self._logs.append(text)
+        self._append(_LOG, _to_json({"source": source, "data": text}))
+
+    def add_metric(self, name: str, value: bytes, mode: str) -> None:
+        """It recorded a metric; the worker has made sure that value and mode go together."""
+        decoded = msgspec.json.decode(value)
+        if mode == "increment":
+            decoded = self._metrics.get(name, 0) + decoded
+        elif mode == "append":
+            decoded = [*self._metrics.get(name, []), decoded]
+        self._metrics[name] = decoded
+        self._append(_METRIC, _to_json({"name": name, "value": msgspec.Raw(value), "mode": mode}))
+
+    def finish(
+        self,
+        status: Status,
+        *,
+        output: bytes | None = None,
+        error: str | None = None,
+        problems: bytes | None = None,
+        predict_time: float | None = None,
+    ) -> None:
+        """It ended. Of several ends the first counts."""
+        if self.is_done:
+            return
+        self.status = status
+        self.error = error
+        self.problems = problems
+        self.completed_at = time.time()
+        if predict_time is not None:
+            self._metrics["predict_time"] = predict_time
+        if output is not None:
+            self._output = output
+            self._metrics["time_to_first_output"] = time.perf_counter() - self.created_tick
+            self.size += len(output)
+        self.raw_input = b""
+        self.uploads = None
+        self._append(_COMPLETED, b"")
+        for waiter in self._done:
+            _release(waiter)
+        self._done.clear()
+
+    # ------------------------------------------------------------------ readers
+
+    async def done(self) -> None:
+        """Wait for the end."""
+        if not self.is_done:
+            await self._wait(self._done)
+
+    async def changed(self, seen: int) -> None:
+        """Wait until there are more than `seen` events."""
+        if len(self.kinds) <= seen and not self.is_done:
+            await self._wait(self._changed)
+
+    async def _wait(self, waiters: list[asyncio.Future[None]]) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiters.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter in waiters:
+                waiters.remove(waiter)
+            raise
+
+    def _append(self, kind: int, data: bytes) -> None:
+        self.kinds.append(kind)
+        self.data.append(data)
+        self.size += len(data)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._changed:
+            for waiter in self._changed:
+                _release(waiter)
+            self._changed.clear()
+
+
+def _release(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -1,0 +1,231 @@
+"""A worker: one predictor instance and the predictions that run on it.
+
+The same object runs in a process of its own and, with `isolation: thread`, on a thread of the
+server. It lives on one event loop; sync predictors run in its threads, as many as it has slots.
+`setup` of a sync predictor runs in the first of these threads, so with one slot everything of the
+predictor happens in one thread, as libraries with thread affinity need it.
+
+The life of a worker: load -> `Loaded` -> (`Setup`) -> setup -> `Ready` -> predictions ->
+(`Shutdown`, or the other side is gone) -> teardown -> closed.
+"""
+
+import asyncio
+import contextvars
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, assert_never
+
+import msgspec
+
+from servekit.errors import PredictorError
+from servekit.predictor import LoadedPredictor, PredictorHandle, load_predictor
+from servekit.runtime.execution import Execution
+from servekit.runtime.failure import author_traceback, describe
+from servekit.runtime.link import Link
+from servekit.runtime.logs import SetupSink
+from servekit.runtime.protocol import (
+    Cancel,
+    Health,
+    HealthCheck,
+    Loaded,
+    Log,
+    Pause,
+    Ready,
+    Resume,
+    Run,
+    Setup,
+    SetupFailed,
+    Shutdown,
+    ToServer,
+    ToWorker,
+)
+from servekit.runtime.settings import WorkerSettings
+from servekit.scope import bind_sink
+from servekit.signature import Signature, inspect_signature
+from servekit.threads import ContextThreadPoolExecutor
+
+__all__ = ["Worker"]
+
+
+class Worker:
+    """One predictor instance; made and used on the loop it lives on.
+
+    Args:
+        settings: What the spec says of workers.
+        link: Where messages for the server go.
+    """
+
+    settings: WorkerSettings
+    signature: Signature
+    predict: Callable[..., Any]
+    executor: ContextThreadPoolExecutor
+
+    def __init__(self, settings: WorkerSettings, link: Link[ToServer]) -> None:
+        self.settings = settings
+        self.executor = ContextThreadPoolExecutor(settings.concurrency, thread_name_prefix="predict")
+        self.post = link.post
+        self.closed = asyncio.Event()
+        self._link = link
+        self._running: dict[int, Execution] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loaded: LoadedPredictor | None = None
+        self._handle: PredictorHandle | None = None
+        self._closing = False
+
+    async def drained(self) -> None:
+        """Wait until the server has taken most of what was posted."""
+        await self._link.drained()
+
+    def ended(self, key: int) -> None:
+        """Take note of a prediction's end; called from any thread."""
+        self._running.pop(key, None)
+
+    # ------------------------------------------------------------------ messages
+
+    def handle(self, messages: list[ToWorker]) -> None:
+        """Act on messages of the server."""
+        for message in messages:
+            match message:
+                case Run():
+                    execution = self._running[message.key] = Execution(self, message)
+                    execution.start()
+                case Cancel() | Pause() | Resume():
+                    self._steer(message)
+                case HealthCheck():
+                    self._spawn(self._check_health(message.number))
+                case Setup():
+                    self._spawn(self._set_up())
+                case Shutdown():
+                    self.close()
+                case _:
+                    assert_never(message)
+
+    def close(self) -> None:
+        """Cancel what runs, run `teardown`, and set `closed`. The server's end calls it by going away."""
+        if not self._closing:
+            self._closing = True
+            self._spawn(self._tear_down())
+
+    def load(self) -> None:
+        """Import the predictor and say what it takes and gives, or why that failed."""
+        self._spawn(self._load())
+
+    def _steer(self, message: Cancel | Pause | Resume) -> None:
+        execution = self._running.get(message.key)
+        if execution is None:
+            return  # it ended while the message was on its way
+        if isinstance(message, Cancel):
+            execution.cancel()
+        elif isinstance(message, Pause):
+            execution.pause()
+        else:
+            execution.resume()
+
+    def _spawn(self, body: Any) -> None:
+        """Run something of the worker's own, under an empty Context and owned by the worker."""
+        task = asyncio.get_running_loop().create_task(body, context=contextvars.Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # ------------------------------------------------------------------ life
+
+    async def _load(self) -> None:
+        bind_sink(SetupSink(self.post))
+        try:
+            loaded = await self._in_thread(load_predictor, self.settings.predictor, Path(self.settings.root))
+            self.signature = inspect_signature(loaded.predict, loaded.reference)
+        except BaseException as error:  # noqa: BLE001 - the border to the author's module
+            self._give_up("load", error)
+            return
+        self._loaded = loaded
+        self.post(_loaded_message(self.signature, loaded))
+
+    async def _set_up(self) -> None:
+        assert self._loaded is not None
+        bind_sink(SetupSink(self.post))
+        try:
+            handle = await self._in_thread(self._loaded.instantiate)
+            if handle.setup is not None:
+                await self._call(handle.setup)
+        except BaseException as error:  # noqa: BLE001 - the border to the author's setup
+            self._give_up("setup", error)
+            return
+        self._handle = handle
+        self.predict = handle.predict
+        self.post(Ready())
+
+    def _give_up(self, stage: Any, error: BaseException) -> None:
+        is_ours = isinstance(error, PredictorError)
+        message = str(error) if is_ours else describe(error)
+        trace = "" if is_ours else author_traceback(error)
+        self.post(SetupFailed(stage, type(error).__name__, message, trace))
+        self.close()
+
+    async def _tear_down(self) -> None:
+        for execution in list(self._running.values()):
+            execution.cancel()
+        if self._handle is not None and self._handle.teardown is not None:
+            bind_sink(SetupSink(self.post))
+            try:
+                await self._call(self._handle.teardown)
+            except BaseException as error:  # noqa: BLE001 - the border to the author's teardown; the worker ends all the same
+                self.post(_teardown_failed(error))
+        self.executor.shutdown(wait=False, cancel_futures=True)
+        self._link.close()
+        self.closed.set()
+
+    async def _check_health(self, number: int) -> None:
+        check = self._handle.healthcheck if self._handle is not None else None
+        error: str | None = None
+        if check is not None:
+            limit = self.settings.healthcheck_timeout
+            try:
+                # In a thread of its own: all of the executor's may be busy with predictions.
+                body = check() if inspect.iscoroutinefunction(check) else asyncio.to_thread(check)
+                if not await asyncio.wait_for(body, limit):
+                    error = "healthcheck returned False"
+            except TimeoutError:
+                error = f"healthcheck took longer than {limit:g} seconds (serve.healthcheck_timeout)"
+            except BaseException as failure:  # noqa: BLE001 - the border to the author's healthcheck
+                error = describe(failure)
+        self.post(Health(number, error))
+
+    async def _call(self, function: Callable[[], Any]) -> None:
+        if inspect.iscoroutinefunction(function):
+            await function()
+        else:
+            await self._in_thread(function)
+
+    async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run something in the first of the predict threads, under the current Context."""
+        future = self.executor.submit(_keep_exit, function, *arguments)
+        result, failure = await asyncio.wrap_future(future)
+        if failure is not None:
+            raise failure
+        return result
+
+
+def _keep_exit(function: Callable[..., Any], *arguments: Any) -> tuple[Any, BaseException | None]:
+    """Return an exception as a value: asyncio would let `SystemExit` end the loop."""
+    try:
+        return function(*arguments), None
+    except BaseException as error:  # noqa: BLE001 - handed on whole
+        return None, error
+
+
+def _loaded_message(signature: Signature, loaded: LoadedPredictor) -> Loaded:
+    return Loaded(
+        input_schema=msgspec.json.encode(signature.input_schema),
+        output_schema=msgspec.json.encode(signature.output_schema),
+        is_async=signature.is_async,
+        streams=signature.streams,
+        concatenates=signature.concatenates,
+        uses_files=signature.uses_files,
+        has_secrets=signature.has_secrets,
+        has_healthcheck=loaded.has_healthcheck,
+    )
+
+
+def _teardown_failed(error: BaseException) -> Log:
+    return Log(0, "stderr", f"teardown failed:\n{author_traceback(error)}")

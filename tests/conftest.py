@@ -1,0 +1,56 @@
+"""What tests of all layers share: tiny real projects, made where the test says what is in them."""
+
+import sys
+import textwrap
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import yaml
+
+from servekit.runtime.observer import PoolObserver
+from servekit.runtime.pool import Pool
+from servekit.spec import Spec, load_spec
+
+
+class MakeProject(Protocol):
+    def __call__(self, code: str, *, predictor: str = ..., **serve: Any) -> Spec: ...
+
+
+@pytest.fixture
+def make_project(tmp_path: Path) -> MakeProject:
+    """Write a project (predict.py with the given code, servekit.yaml with the given `serve`) and load its spec."""
+
+    def make(code: str, *, predictor: str = "predict.py:Predictor", **serve: Any) -> Spec:
+        root = tmp_path / "project"
+        root.mkdir(exist_ok=True)
+        (root / "predict.py").write_text(textwrap.dedent(code))
+        (root / "servekit.yaml").write_text(yaml.safe_dump({"predictor": predictor, "serve": serve}))
+        return load_spec(root)
+
+    return make
+
+
+type_of_pool = Callable[..., AbstractAsyncContextManager[Pool]]
+
+
+@pytest.fixture
+def run_pool(make_project: MakeProject) -> type_of_pool:
+    """Run a real pool for a piece of code, ready to take predictions, and end it with all of its processes."""
+
+    @asynccontextmanager
+    async def run(
+        code: str, *, predictor: str = "predict.py:Predictor", observer: PoolObserver | None = None, **serve: Any
+    ) -> AsyncIterator[Pool]:
+        pool = Pool(make_project(code, predictor=predictor, **serve), python=sys.executable, observer=observer)
+        try:
+            await pool.start()
+            pool.set_up()
+            await pool.ready()
+            yield pool
+        finally:
+            await pool.close()
+
+    return run

@@ -1,0 +1,251 @@
+"""How a worker comes to be ready, and what is said when it does not."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from servekit.errors import NotReadyError, PredictorError, ServekitError, SetupError, SignatureError
+from servekit.runtime.pool import Pool
+from servekit.runtime.prediction import Status
+
+RunPool = Callable[..., AbstractAsyncContextManager[Pool]]
+MakeProject = Callable[..., Any]
+
+both = pytest.mark.parametrize("isolation", ["process", "thread"])
+
+GOOD = "class Predictor:\n    def predict(self) -> int:\n        return 1\n"
+
+
+async def refusal(run_pool: RunPool, code: str, **options: Any) -> ServekitError:
+    with pytest.raises(ServekitError) as caught:
+        async with run_pool(code, **options):
+            pass
+    return caught.value
+
+
+@both
+async def test_an_import_error_in_the_authors_module_shows_the_authors_traceback(
+    run_pool: RunPool, isolation: str
+) -> None:
+    error = await refusal(run_pool, "import no_such_package\n", isolation=isolation)
+
+    assert isinstance(error, SetupError)
+    assert "No module named 'no_such_package'" in str(error)
+    assert 'predict.py", line 1' in str(error)
+    assert "servekit/" not in str(error)
+
+
+@both
+async def test_a_missing_class_is_named(run_pool: RunPool, isolation: str) -> None:
+    error = await refusal(run_pool, GOOD, predictor="predict.py:Predicter", isolation=isolation)
+
+    assert isinstance(error, PredictorError)
+    assert "Predictor" in str(error)
+    assert "Traceback" not in str(error)
+
+
+@both
+async def test_a_missing_file_is_named(run_pool: RunPool, isolation: str) -> None:
+    error = await refusal(run_pool, GOOD, predictor="predikt.py:Predictor", isolation=isolation)
+
+    assert isinstance(error, PredictorError)
+    assert "predikt.py" in str(error)
+
+
+@both
+async def test_a_class_without_predict_is_named(run_pool: RunPool, isolation: str) -> None:
+    error = await refusal(run_pool, "class Predictor:\n    pass\n", isolation=isolation)
+
+    assert isinstance(error, PredictorError)
+    assert "predict" in str(error)
+
+
+@both
+async def test_an_annotation_without_a_schema_is_named(run_pool: RunPool, isolation: str) -> None:
+    code = """
+        import threading
+        class Predictor:
+            def predict(self, lock: threading.Thread) -> int:
+                return 1
+    """
+    error = await refusal(run_pool, code, isolation=isolation)
+
+    assert isinstance(error, PredictorError | SignatureError)
+    assert "lock" in str(error)
+
+
+@both
+async def test_an_exception_in_setup_is_shown_with_what_it_printed(run_pool: RunPool, isolation: str) -> None:
+    code = """
+        class Predictor:
+            def setup(self) -> None:
+                print("reading weights")
+                raise RuntimeError("no weights")
+            def predict(self) -> int:
+                return 1
+    """
+    error = await refusal(run_pool, code, isolation=isolation)
+
+    assert isinstance(error, SetupError)
+    assert "RuntimeError: no weights" in str(error)
+
+
+@both
+async def test_sys_exit_in_setup_is_a_failure_that_says_so(run_pool: RunPool, isolation: str) -> None:
+    code = """
+        import sys
+        class Predictor:
+            def setup(self) -> None:
+                sys.exit(3)
+            def predict(self) -> int:
+                return 1
+    """
+    error = await refusal(run_pool, code, isolation=isolation)
+
+    assert "sys.exit(3)" in str(error)
+
+
+async def test_a_setup_that_hangs_is_ended_by_its_timeout(run_pool: RunPool) -> None:
+    code = """
+        import time
+        class Predictor:
+            def setup(self) -> None:
+                time.sleep(600)
+            def predict(self) -> int:
+                return 1
+    """
+    error = await refusal(run_pool, code, setup_timeout=2)
+
+    assert "serve.setup_timeout" in str(error)
+
+
+async def test_a_worker_that_dies_in_setup_is_reported_with_its_last_output(run_pool: RunPool) -> None:
+    code = """
+        import os
+        class Predictor:
+            def setup(self) -> None:
+                os.write(2, b"out of cheese\\n")
+                os._exit(9)
+            def predict(self) -> int:
+                return 1
+    """
+    error = await refusal(run_pool, code)
+
+    assert "exited with code 9" in str(error)
+    assert "out of cheese" in str(error)
+
+
+async def test_a_failed_setup_is_tried_again_until_it_works(make_project: MakeProject, tmp_path: Path) -> None:
+    flag = tmp_path / "weights"
+    code = f"""
+        import pathlib
+        class Predictor:
+            def setup(self) -> None:
+                pathlib.Path({str(flag)!r}).read_text()
+            def predict(self) -> int:
+                return 1
+    """
+    pool = Pool(make_project(code), python=sys.executable)
+    try:
+        await pool.start()
+        pool.set_up()
+        with pytest.raises(SetupError, match="FileNotFoundError"):
+            await pool.ready()
+        with pytest.raises(NotReadyError, match="setup failed"):
+            pool.submit(pool.new_prediction(b"{}"))
+        flag.write_text("here")
+        while not pool.is_ready:
+            await asyncio.sleep(0.02)
+        prediction = pool.new_prediction(b"{}")
+        pool.submit(prediction)
+        await prediction.done()
+        assert pool.failure is None
+    finally:
+        await pool.close()
+
+    assert prediction.status is Status.SUCCEEDED
+
+
+async def test_the_schema_is_known_before_setup_runs(make_project: MakeProject, tmp_path: Path) -> None:
+    code = f"""
+        import pathlib
+        class Predictor:
+            def setup(self) -> None:
+                pathlib.Path({str(tmp_path / "ran")!r}).touch()
+            def predict(self, n: int) -> int:
+                return n
+    """
+    pool = Pool(make_project(code), python=sys.executable)
+    try:
+        await pool.start()
+        model = await pool.loaded()
+    finally:
+        await pool.close()
+
+    assert model.input_schema["properties"]["n"]["type"] == "integer"
+    assert not (tmp_path / "ran").exists()
+
+
+@both
+async def test_reload_brings_new_code_without_refusing_anybody(
+    run_pool: RunPool, make_project: MakeProject, isolation: str
+) -> None:
+    if isolation == "thread":
+        pytest.skip("modules of one process are imported once")
+    async with run_pool(GOOD, isolation=isolation) as pool:
+        make_project(GOOD.replace("return 1", "return 2"), isolation=isolation)
+        reloading = asyncio.create_task(pool.reload())
+        outputs: list[bytes] = []
+        while not reloading.done():
+            prediction = pool.new_prediction(b"{}")
+            pool.submit(prediction)
+            await prediction.done()
+            outputs.append(prediction.output)
+        await reloading
+        last = pool.new_prediction(b"{}")
+        pool.submit(last)
+        await last.done()
+
+    assert last.output == b"2"
+    assert set(outputs) <= {b"1", b"2"}
+
+
+async def test_a_reload_that_fails_keeps_the_old_workers(run_pool: RunPool, make_project: MakeProject) -> None:
+    async with run_pool(GOOD) as pool:
+        make_project("raise RuntimeError('typo')\n")
+        with pytest.raises(SetupError, match="typo"):
+            await pool.reload()
+        prediction = pool.new_prediction(b"{}")
+        pool.submit(prediction)
+        await prediction.done()
+
+    assert prediction.output == b"1"
+
+
+@both
+async def test_healthcheck_is_asked_and_its_complaint_told(run_pool: RunPool, isolation: str) -> None:
+    code = """
+        class Predictor:
+            well = True
+            def predict(self, well: bool) -> None:
+                self.well = well
+            def healthcheck(self) -> bool:
+                if not self.well:
+                    raise RuntimeError("feeling sick")
+                return True
+    """
+    async with run_pool(code, isolation=isolation) as pool:
+        before = await pool.check_health()
+        prediction = pool.new_prediction(b'{"well": false}')
+        pool.submit(prediction)
+        await prediction.done()
+        after = await pool.check_health()
+
+    assert before is None
+    assert after is not None
+    assert "feeling sick" in after
