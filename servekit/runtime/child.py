@@ -30,6 +30,7 @@ def main(arguments: list[str]) -> None:
     settings = msgspec.json.decode(arguments[0], type=WorkerSettings)
     _die_with_parent(int(arguments[2]))
     connection = socket.socket(fileno=int(arguments[1]))
+    connection.set_inheritable(False)
     # Ctrl-C in a terminal reaches the whole process group; the server decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner, routed_output():

@@ -241,7 +241,9 @@ class Crew:
                 await self._until_gone()
         for worker in list(self.workers):
             worker.kill()
-        await self._until_gone()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_KILL_SECONDS):
+                await self._until_gone()
 
     async def check_health(self) -> str | None:
         """Ask every ready worker; return the first complaint, or None when all are well."""
@@ -269,9 +271,7 @@ class Crew:
 
     def on_death(self, worker: WorkerHandle, reason: str) -> None:
         """Replace the worker, unless it was asked to go."""
-        self._cancel_timer(worker)
-        if worker in self.workers:
-            self.workers.remove(worker)
+        self._drop(worker)
         had_been_ready = worker.was_ready
         self._events.on_worker_gone(worker, reason)
         if not self._is_closing and worker.generation == self.generation:
@@ -311,7 +311,16 @@ class Crew:
         if not self.is_ready:
             self.setup = SetupRecord()
         self._limit_setup(worker)
-        await worker.start()
+        try:
+            await worker.start()
+        except OSError as error:
+            self._drop(worker)
+            self._fail(worker, SetupError(f"a worker could not be started: {error}"))
+            self._schedule_replacement(worker, had_been_ready=False)
+        except BaseException:
+            worker.kill()
+            self._drop(worker)
+            raise
 
     def _on_loaded(self, worker: WorkerHandle, message: Loaded) -> None:
         worker.state = WorkerState.LOADED
@@ -377,7 +386,15 @@ class Crew:
 
     async def _replace_after(self, pause: float) -> None:
         await asyncio.sleep(pause)
-        await self._start_worker()
+        # A reload that failed meanwhile may have made this one superfluous.
+        current = [each for each in self.workers if each.generation == self.generation and not each.is_retiring]
+        if len(current) < self._serve.workers:
+            await self._start_worker()
+
+    def _drop(self, worker: WorkerHandle) -> None:
+        self._cancel_timer(worker)
+        if worker in self.workers:
+            self.workers.remove(worker)
 
     def _ask_to_close(self, worker: WorkerHandle) -> None:
         if worker.state not in (WorkerState.CLOSING, WorkerState.DEAD):
@@ -408,6 +425,10 @@ class Crew:
         task = asyncio.get_running_loop().create_task(body, context=contextvars.Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+_KILL_SECONDS = 5.0
+"""How long the end of a killed process is waited for; one in an uninterruptible call may take longer."""
 
 
 def _during(worker: WorkerHandle) -> str:

@@ -156,11 +156,14 @@ class ProcessHandle(WorkerHandle):
         link.attach(partial(self._events.on_messages, self), self._on_closed)
         await asyncio.get_running_loop().create_connection(lambda: link, sock=ours)
         self._link = link
-        self._watcher = asyncio.get_running_loop().create_task(self._watch(), context=contextvars.Context())
+        self._watcher = asyncio.get_running_loop().create_task(self._watch(link), context=contextvars.Context())
 
     def kill(self) -> None:
         """End the process and whatever it started in its process group."""
-        if self._process is None or self._process.returncode is not None:
+        if self._process is None:
+            self.state = WorkerState.DEAD
+            return
+        if self._process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -170,7 +173,7 @@ class ProcessHandle(WorkerHandle):
         if self.state is not WorkerState.CLOSING:
             asyncio.get_running_loop().call_later(_LAST_WORDS_SECONDS, self.kill)
 
-    async def _watch(self) -> None:
+    async def _watch(self, link: SocketLink[ToWorker, ToServer]) -> None:
         process = self._process
         assert process is not None
         assert process.stdout is not None
@@ -178,9 +181,10 @@ class ProcessHandle(WorkerHandle):
         readers = asyncio.gather(
             self._read("stdout", process.stdout),
             self._read("stderr", process.stderr),
+            link.closed(),
         )
         code = await process.wait()
-        # A grandchild may hold the pipes open for as long as it likes.
+        # What it said last is still to be read. A grandchild may hold the pipes open for as long as it likes.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(readers, _LAST_WORDS_SECONDS)
         self._die(describe_exit(code))
