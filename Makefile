@@ -1,0 +1,59 @@
+# `make demo` and `make test` set themselves up: all they need is Python 3.11 or newer with pip, and a
+# network to install from. Everything goes into .venv; remove that folder to start over.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The first of these that is there and new enough makes the environment; `make PYTHON=... demo` chooses another.
+PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11 python,\
+	$(shell $(name) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
+SOURCES := servekit cli templates tests examples benchmarks
+
+.PHONY: demo test check lint types imports docs format clean
+
+demo: $(VENV)/.installed ## run a real model locally, then stream from one over HTTP
+	@BIN="$(CURDIR)/$(BIN)" bash examples/demo.sh
+
+test: $(VENV)/.installed-test ## run all tests
+	$(BIN)/python -m pytest
+
+check: lint types imports docs ## everything but the tests
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+imports: $(VENV)/.installed-dev
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.installed-dev ## build the site into docs/_build/html
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --builder html docs docs/_build/html
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) docs/_build dist
+
+# uv comes with the project and installs everything else: it is several times faster than pip.
+$(BIN)/uv:
+	@test -n "$(PYTHON)" || { echo "servekit needs Python 3.11 or newer with venv and pip; \
+	install it, or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+
+$(VENV)/.installed: $(BIN)/uv pyproject.toml
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable .
+	@touch $@
+
+$(VENV)/.installed-test: $(BIN)/uv pyproject.toml
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group test
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-dev: $(BIN)/uv pyproject.toml
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group dev
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-test
