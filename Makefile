@@ -5,13 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The first of these that is there and new enough makes the environment; `make PYTHON=... demo` chooses another.
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11 python,\
-	$(shell $(name) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
+	$(shell $(name) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
 SOURCES := servekit cli templates tests examples benchmarks
 
 .PHONY: demo test check lint types imports docs format clean
 
 demo: $(VENV)/.installed ## run a real model locally, then stream from one over HTTP
-	@BIN="$(CURDIR)/$(BIN)" bash examples/demo.sh
+	@$(BIN)/python examples/demo.py
 
 test: $(VENV)/.installed-test ## run all tests
 	$(BIN)/python -m pytest
@@ -43,8 +43,10 @@ clean:
 $(BIN)/uv:
 	@test -n "$(PYTHON)" || { echo "servekit needs Python 3.11 or newer with venv and pip; \
 	install it, or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+	@# Debian splits ensurepip off Python; there, the pip outside installs into the environment.
+	$(PYTHON) -m venv $(VENV) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(VENV)
+	$(BIN)/python -m pip install --quiet "uv>=0.9" 2>/dev/null \
+		|| $(PYTHON) -m pip --python $(BIN)/python install --quiet "uv>=0.9"
 
 $(VENV)/.installed: $(BIN)/uv pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable .
