@@ -324,6 +324,7 @@ class Crew:
 
     def _on_loaded(self, worker: WorkerHandle, message: Loaded) -> None:
         worker.state = WorkerState.LOADED
+        worker.was_loaded = True
         self.model = Model.from_message(message)
         if self._may_set_up:
             self._begin_setup(worker)
@@ -432,8 +433,7 @@ _KILL_SECONDS = 5.0
 
 
 def _during(worker: WorkerHandle) -> str:
-    stage = "importing the predictor" if worker.state is WorkerState.STARTING else "setup"
-    return f"{stage} failed"
+    return "setup failed" if worker.was_loaded else "importing the predictor failed"
 
 
 def _tail(logs: str, lines: int = 20) -> str:

@@ -97,6 +97,7 @@ class Execution:
         body: Coroutine[Any, Any, bytes | None]
         if not signature.is_async:
             body = self._stream_from_thread(context)
+            context = contextvars.Context()  # the thread's is the generator's alone
         elif signature.streams:
             body = self._stream_from_task()
         else:

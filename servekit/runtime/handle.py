@@ -60,6 +60,7 @@ class WorkerHandle:
         number: Counts the workers of a server from 1; a replacement gets a new one.
         running: The predictions in its slots, by key.
         stuck: Keys of predictions that ended for everybody but the worker.
+        was_loaded: Its predictor was imported.
         was_ready: It was ready once.
         failure: Why it could not be made ready.
         generation: Counts reloads; a worker of an older generation is not replaced.
@@ -74,6 +75,7 @@ class WorkerHandle:
         self.stuck: set[int] = set()
         self.is_retiring = False
         self.generation = 0
+        self.was_loaded = False
         self.was_ready = False
         self.failure: ServekitError | None = None
         self.started_at = asyncio.get_running_loop().time()
