@@ -11,14 +11,14 @@ __all__ = ["FetchSpec", "HistorySpec", "QueueSpec", "ServeSpec"]
 
 
 class QueueSpec(Section):
-    """Predictions that wait for a slot."""
+    """The queue in front of the slots."""
 
     max: int = Field(default=100, ge=0, description="How many predictions may wait; the next one is answered 503.")
     timeout: Duration = Field(default=60.0, gt=0, description="How long a prediction may wait before it is refused.")
 
 
 class HistorySpec(Section):
-    """Predictions that are kept after their end, to be polled and attached to."""
+    """How long, and how many, predictions are kept to be polled and attached to."""
 
     max: int = Field(default=1000, ge=0, description="How many finished predictions are kept.")
     ttl: Duration = Field(default=3600.0, description="How long a finished prediction is kept.")
@@ -28,7 +28,7 @@ class HistorySpec(Section):
 
 
 class FetchSpec(Section):
-    """What is allowed when an input names a URL."""
+    """Limits for the files that inputs name by URL."""
 
     max_size: Size = Field(default=1_000_000_000, description="The largest file that is fetched.")
     timeout: Duration = Field(default=60.0, gt=0, description="The whole time one fetch may take.")

@@ -70,7 +70,8 @@ def format_duration(seconds: float) -> str:
     for unit, factor in (("h", 3600), ("m", 60), ("s", 1)):
         if seconds >= factor and seconds % factor == 0:
             return f"{int(seconds // factor)}{unit}"
-    return f"{seconds:g}s" if seconds >= 1 or seconds == 0 else f"{seconds * 1000:g}ms"
+    number, unit = (seconds, "s") if seconds >= 1 or seconds == 0 else (seconds * 1000, "ms")
+    return f"{number:.6f}".rstrip("0").rstrip(".") + unit
 
 
 def format_size(size: int) -> str:

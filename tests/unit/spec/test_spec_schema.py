@@ -1,0 +1,44 @@
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from servekit.spec.schema import SCHEMA_FILE, make_spec_schema, render_spec_schema
+
+
+def find_properties(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for holder in [schema, *schema["$defs"].values()]:
+        yield from holder["properties"].items()
+
+
+def test_the_shipped_schema_is_current() -> None:
+    assert SCHEMA_FILE.read_text(encoding="utf-8") == render_spec_schema(), (
+        "run: python -m servekit.spec.schema > servekit/spec/servekit.schema.json"
+    )
+
+
+def test_every_field_is_described() -> None:
+    assert [name for name, field in find_properties(make_spec_schema()) if not field.get("description")] == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "is_valid"),
+    [
+        ({"predictor": "a.py:P"}, True),
+        ({"predictor": "a.py:P", "serve": {"timeout": "10m", "max_body": "512MB", "queue": {"max": 3}}}, True),
+        ({"predictor": "a.py:P", "serve": {"timeout": None, "cancel_grace": 2.5}}, True),
+        ({"predictor": "a.py:P", "build": {"python_version": "3.12"}}, True),
+        ({}, False),
+        ({"predictor": "a.py:P", "serv": {}}, False),
+        ({"predictor": "a.py:P", "serve": {"timeout": "10 minutes"}}, False),
+        ({"predictor": "a.py:P", "build": {"python_version": "3.7"}}, False),
+    ],
+)
+def test_an_editor_sees_what_the_loader_sees(spec: dict[str, Any], is_valid: bool) -> None:
+    assert jsonschema_rs.is_valid(make_spec_schema(), spec) is is_valid
+
+
+def test_the_schema_is_json() -> None:
+    assert json.loads(render_spec_schema())["title"] == "servekit.yaml"
