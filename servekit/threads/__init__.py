@@ -1,0 +1,16 @@
+"""Between threads and event loops: generators and functions in threads, with the caller's Context."""
+
+from servekit.threads.asyncify import asyncify
+from servekit.threads.bridge import ThreadBridge, async_generator_from_thread
+from servekit.threads.context import ContextThreadPoolExecutor, propagate
+from servekit.threads.parallel import aparallel, parallel
+
+__all__ = [
+    "ContextThreadPoolExecutor",
+    "ThreadBridge",
+    "aparallel",
+    "async_generator_from_thread",
+    "asyncify",
+    "parallel",
+    "propagate",
+]
