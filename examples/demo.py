@@ -12,7 +12,7 @@ import sysconfig
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 @contextmanager
-def run_server(project: Path) -> Iterator[str]:
+def run_server(project: Path) -> Generator[str]:
     """Serve a project on a free port, and stop the server at the end.
 
     Yields:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sysconfig
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ def find_free_port() -> int:
 
 
 @contextmanager
-def serve(example: str) -> Iterator[httpx.Client]:
+def serve(example: str) -> Generator[httpx.Client]:
     """Run `servekit serve` for an example and give a client of it."""
     port = find_free_port()
     command = [SERVEKIT, "serve", "--host", "127.0.0.1", "--port", str(port)]
