@@ -1,0 +1,1 @@
+"""servekit and its peers, side by side: `python -m benchmarks`, see README.md beside this file."""

@@ -1,0 +1,1 @@
+"""Hand-written servers for the same predictors; each runs in its own environment."""
