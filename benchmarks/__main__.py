@@ -37,18 +37,21 @@ def main() -> None:
         find_python(system.environment)
     os.sched_setaffinity(0, LOAD_CPUS)
     measurements: list[Measurement] = []
+    code = 0
     try:
         for measurement in run_plan(plan):
             measurements.append(measurement)
             _show_progress(measurement)
     except KeyboardInterrupt:
         print("interrupted; this is what there is", file=sys.stderr)
+        code = 130
     parts = [_describe_run(plan), render_tables(measurements)]
     if any(system.name.startswith("servekit") for system in plan.systems):
         parts += [render_headroom(measurements), render_verdicts(judge(measurements))]
     print("\n\n".join(part for part in parts if part))
     if arguments.json is not None:
         _write_json(arguments.json, plan, measurements)
+    sys.exit(code)
 
 
 def _exit(number: int, _frame: FrameType | None) -> NoReturn:

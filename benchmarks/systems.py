@@ -143,7 +143,7 @@ def _servekit(isolation: str) -> System:
 
 def _peer(name: str, environment: str, ready_path: str = "/livez") -> System:
     arguments = ("-m", f"benchmarks.peers.{name}", "--port", "{port}")
-    return System(name.removesuffix("_app"), environment, arguments, ready_path=ready_path)
+    return System(name.removesuffix("_app"), environment, arguments, ready_path=ready_path, live_path=ready_path)
 
 
 # In the order in which they run.

@@ -249,7 +249,7 @@ async def _run_probe(load: Probe) -> dict[str, Any]:
         latencies.append(time.monotonic() - sent)
         await asyncio.sleep(0.005)
     result = under_load.result()
-    return {**result, "failed_probes": failed, **_summarise("probe_", latencies)}
+    return {**result, "errors": result["errors"] + failed, **_summarise("probe_", latencies)}
 
 
 def _summarise(prefix: str, seconds: list[float]) -> dict[str, float | None]:
