@@ -1,0 +1,216 @@
+"""Annotations as an author writes them: read from a function, looked into, and narrowed by an `Input`."""
+
+import dataclasses
+import inspect
+import math
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePath
+from typing import Annotated, Any, Final, Literal, NewType, Union, cast, get_args, get_origin
+
+import pydantic
+from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
+from pydantic_core import PydanticSerializationError, SchemaError
+
+from servekit.errors import SignatureError
+from servekit.predictor import InputField
+from servekit.types import Secret
+
+__all__ = [
+    "CANNOT_BE_USED",
+    "WHAT_WORKS",
+    "SchemaGenerator",
+    "accepts_none",
+    "narrow",
+    "read_hints",
+    "show_annotation",
+    "show_reason",
+]
+
+CANNOT_BE_USED: Final = (PydanticUserError, PydanticUndefinedAnnotation, SchemaError, TypeError)
+"""How pydantic says that it can make nothing of an annotation."""
+
+WHAT_WORKS: Final = (
+    "what works: str, int, float, bool, Literal, Enum, Optional, unions, list, dict, tuple, set, "
+    "TypedDict (before Python 3.12 that of typing_extensions), dataclasses, "
+    "pydantic models, datetime and its kin, Any, and servekit's Path, File and Secret"
+)
+
+
+def read_hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
+    """Return a function's annotations with names in them resolved.
+
+    Raises:
+        SignatureError: An annotation names something that does not exist, or is no annotation.
+    """
+    inner = inspect.unwrap(function)
+    # An object that is called has its annotations on its class; classes have none of their own to mix them up with.
+    target = inner if inspect.isroutine(inner) else type(inner).__call__
+    try:
+        return typing.get_type_hints(target, include_extras=True)
+    except (NameError, TypeError, SyntaxError, AttributeError) as error:
+        message = (
+            f"{where}: an annotation cannot be read: {error}. "
+            "Names in annotations must be importable at run time, not only under `if TYPE_CHECKING`"
+        )
+        raise SignatureError(message) from error
+
+
+def show_reason(error: Exception) -> str:
+    """Return the first sentence of one of `CANNOT_BE_USED`; the rest is about pydantic."""
+    return str(error).splitlines()[0].partition(". ")[0]
+
+
+def show_annotation(annotation: Any) -> str:
+    """Return an annotation as its author would write it."""
+    return (
+        inspect.formatannotation(annotation)
+        .replace("typing.", "")
+        .replace("servekit.types.", "")
+        .replace("NoneType", "None")
+    )
+
+
+def accepts_none(annotation: Any) -> bool:
+    """Whether an annotation names None as a value; `Any` does not name it."""
+    return any(leaf in (None, type(None)) for leaf in _leaves(annotation))
+
+
+def narrow(annotation: Any, field: InputField) -> Any:
+    """Put the limits of an `Input` on an annotation, on each member of a union that they can apply to.
+
+    Raises:
+        SignatureError: A limit cannot apply to this annotation; the message does not name the parameter.
+    """
+    for change, needs in _changes(field):
+        changed = _change(annotation, change)
+        if changed is None:
+            message = f"{needs}; the annotation is {show_annotation(annotation)}"
+            raise SignatureError(message)
+        annotation = changed
+    return annotation if field.choices is None else _choose(annotation, field.choices)
+
+
+class SchemaGenerator(GenerateJsonSchema):
+    """Pydantic's JSON Schema without defaults that must or can not be shown: secrets, local paths, infinity."""
+
+    def encode_default(self, dft: Any) -> Any:
+        """Return a default as JSON, or refuse, which leaves it out."""
+        is_infinite = isinstance(dft, float) and not math.isfinite(dft)
+        if is_infinite or isinstance(dft, Secret | pydantic.SecretStr | pydantic.SecretBytes | PurePath):
+            message = "this default is not for the schema"
+            raise PydanticSerializationError(message)
+        return super().encode_default(dft)
+
+    def emit_warning(self, kind: JsonSchemaWarningKind, detail: str) -> None:
+        """Say nothing: what the schema leaves out is no fault of the author's."""
+
+
+_Change = Callable[[Any], Any]
+
+
+def _changes(field: InputField) -> list[tuple[_Change, str]]:
+    """Return how an `Input` changes the annotation, each with what it needs."""
+    changes: list[tuple[_Change, str]] = []
+    bounds = {name: limit for name in ("ge", "le", "gt", "lt") if (limit := getattr(field, name)) is not None}
+    if bounds:
+        changes.append((_adds(_is_number, **bounds), f"{_written(bounds)} needs a number"))
+    lengths = {name: limit for name in ("min_length", "max_length") if (limit := getattr(field, name)) is not None}
+    if lengths:
+        changes.append((_adds(_has_length, **lengths), f"{_written(lengths)} needs text or a collection"))
+    if field.regex is not None:
+        try:
+            re.compile(field.regex)
+        except re.error as error:
+            message = f"regex={field.regex!r} is not a regular expression: {error}"
+            raise SignatureError(message) from error
+        changes.append((_adds(_is_text, pattern=field.regex), "regex needs text"))
+    return changes
+
+
+def _adds(fits: Callable[[Any], bool], **limits: Any) -> _Change:
+    return lambda leaf: Annotated[leaf, pydantic.Field(**limits)] if fits(leaf) else None
+
+
+def _choose(annotation: Any, choices: Sequence[Any]) -> Any:
+    """Allow only the choices, which must all be of the annotation's one type."""
+    if not choices:
+        message = "choices is empty; give at least one"
+        raise SignatureError(message)
+    members = [leaf for leaf in _leaves(annotation) if leaf not in (None, type(None))]
+    kind = members[0] if len(members) == 1 else None
+    if kind not in (str, int, float, bool):
+        message = f"choices needs the annotation str, int, float or bool, not {show_annotation(annotation)}"
+        raise SignatureError(message)
+    wrong = [choice for choice in choices if type(choice) is not kind and not (kind is float and type(choice) is int)]
+    if wrong:
+        message = f"choices has {wrong[0]!r}, which is not {kind.__name__}"
+        raise SignatureError(message)
+    allowed = cast("Any", Literal)[tuple(kind(choice) for choice in choices)]
+    return _change(annotation, lambda leaf: allowed if leaf is kind else None)
+
+
+def _change(annotation: Any, change: _Change) -> Any:
+    """Change the leaves of an annotation where `change` gives something; None where it nowhere does."""
+    annotation = _unalias(annotation)
+    if get_origin(annotation) is Annotated:
+        inner, *metadata = get_args(annotation)
+        changed = _change(inner, change)
+        return None if changed is None else Annotated[changed, *metadata]
+    if _is_union(annotation):
+        members = get_args(annotation)
+        changed_members = [_change(member, change) for member in members]
+        if all(member is None for member in changed_members):
+            return None
+        pairs = zip(members, changed_members, strict=True)
+        return Union[tuple(old if new is None else new for old, new in pairs)]  # noqa: UP007 - built at run time
+    return change(annotation)
+
+
+def _leaves(annotation: Any) -> list[Any]:
+    annotation = _unalias(annotation)
+    if get_origin(annotation) is Annotated:
+        return _leaves(get_args(annotation)[0])
+    if _is_union(annotation):
+        return [leaf for member in get_args(annotation) for leaf in _leaves(member)]
+    return [annotation]
+
+
+def _unalias(annotation: Any) -> Any:
+    """Follow `type X = ...` and NewType to what they stand for."""
+    while True:
+        if isinstance(annotation, NewType):
+            annotation = annotation.__supertype__
+        elif type(annotation).__name__ == "TypeAliasType":
+            annotation = annotation.__value__
+        else:
+            return annotation
+
+
+def _is_union(annotation: Any) -> bool:
+    return get_origin(annotation) in (Union, types.UnionType)
+
+
+def _is_number(leaf: Any) -> bool:
+    return isinstance(leaf, type) and issubclass(leaf, int | float | Decimal) and not issubclass(leaf, bool | Enum)
+
+
+def _is_text(leaf: Any) -> bool:
+    return isinstance(leaf, type) and issubclass(leaf, str) and not issubclass(leaf, Enum)
+
+
+def _has_length(leaf: Any) -> bool:
+    kind = get_origin(leaf) or leaf
+    if not isinstance(kind, type) or typing.is_typeddict(kind) or dataclasses.is_dataclass(kind):
+        return False
+    return issubclass(kind, Sequence | AbstractSet | Mapping) and not issubclass(kind, Enum)
+
+
+def _written(limits: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={limit!r}" for name, limit in limits.items())

@@ -1,0 +1,219 @@
+"""The parameters of a `predict` as one pydantic model: its JSON Schema, and inputs decoded into arguments.
+
+The model's fields are called p0, p1, ... and carry the parameters' names as aliases, so that a
+parameter may have any name, `json`, `schema` and `model_config` included.
+"""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, Literal, get_args, get_origin
+
+import pydantic
+from pydantic.fields import FieldInfo
+from pydantic_core import SchemaError
+
+from servekit.annotations import (
+    CANNOT_BE_USED,
+    WHAT_WORKS,
+    SchemaGenerator,
+    accepts_none,
+    narrow,
+    read_hints,
+    show_annotation,
+    show_reason,
+)
+from servekit.errors import InputError, SignatureError
+from servekit.misfits import expectation, explain_input
+from servekit.predictor import REQUIRED, InputField
+from servekit.problems import Redactor, schema_has
+from servekit.types import FileResolver
+
+__all__ = ["InputDecoder", "Parameter", "read_parameters", "refuse_local_paths"]
+
+FILE_FORMATS: Final = frozenset({"uri"})
+_LOCAL_PATH_FORMATS: Final = frozenset({"path", "file-path", "directory-path"})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter, with the limits of its `Input` already in its annotation."""
+
+    name: str
+    annotation: Any
+    default: Any
+    field: InputField
+
+
+def read_parameters(predict: Callable[..., Any], where: str) -> list[Parameter]:
+    """Read the parameters of a function that takes them by name.
+
+    Raises:
+        SignatureError: A parameter cannot be used; the message names it, says why and what works.
+    """
+    hints = read_hints(predict, where)
+    return [_read_one(each, hints, where) for each in inspect.signature(predict).parameters.values()]
+
+
+class InputDecoder:
+    """Decodes inputs for one list of parameters.
+
+    Attributes:
+        schema: The JSON Schema of an input.
+        has_secrets: Whether an input may hold a secret, at any depth.
+        uses_files: Whether an input may name a file, at any depth.
+    """
+
+    def __init__(self, parameters: list[Parameter], where: str) -> None:
+        self._names = [each.name for each in parameters]
+        for each in parameters:
+            _check_alone(each, where)
+        model = _make_model(parameters)
+        self.schema = _make_schema(model)
+        self._redactor = Redactor(self.schema)
+        self.has_secrets = self._redactor.has_secrets
+        self.uses_files = schema_has(self.schema, FILE_FORMATS)
+        self._validate = model.__pydantic_validator__.validate_json
+
+    def decode(self, raw: bytes, files: FileResolver | None) -> dict[str, Any]:
+        """Return the arguments for `predict`; see `Signature.decode_input`."""
+        try:
+            model = self._validate(raw, context={"files": files})
+        except pydantic.ValidationError as error:
+            raise InputError(explain_input(error, raw, self._names, self._redactor)) from error
+        # pydantic fills a model in the order of its fields.
+        return dict(zip(self._names, model.__dict__.values(), strict=True))
+
+
+def refuse_local_paths(schema: dict[str, Any], where: str) -> None:
+    """Refuse pathlib.Path, which as an input would give a client every file of the machine."""
+    if schema_has(schema, _LOCAL_PATH_FORMATS):
+        message = (
+            f"{where} uses pathlib.Path or one of its kin, which is a place on this machine, not a file's content; "
+            "annotate it with servekit.Path"
+        )
+        raise SignatureError(message)
+
+
+def _read_one(parameter: inspect.Parameter, hints: Mapping[str, Any], where: str) -> Parameter:
+    name = parameter.name
+    place = f"{where}: parameter `{name}`"
+    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        message = f"{where}: `{parameter}` cannot be turned into inputs; name each input, with its annotation"
+        raise SignatureError(message)
+    if parameter.kind is parameter.POSITIONAL_ONLY:
+        message = f"{place} is positional only, and inputs are passed by name; remove the `/`"
+        raise SignatureError(message)
+    if name not in hints:
+        message = f"{place} has no annotation; write `{name}: str`, or whatever it is ({WHAT_WORKS})"
+        raise SignatureError(message)
+    field = _find_field(parameter, hints[name], place)
+    try:
+        annotation = narrow(hints[name], field)
+    except SignatureError as error:
+        message = f"{place}: {error}"
+        raise SignatureError(message) from error.__cause__
+    return _with_none(name, annotation, field)
+
+
+def _find_field(parameter: inspect.Parameter, annotation: Any, place: str) -> InputField:
+    """Return what `Input` says, wherever it stands: as the default, in `Annotated`, or nowhere."""
+    default = REQUIRED if parameter.default is parameter.empty else parameter.default
+    if isinstance(default, FieldInfo):
+        message = f"{place} has a pydantic Field as its default; use servekit.Input, or Annotated[..., Field(...)]"
+        raise SignatureError(message)
+    if isinstance(default, InputField):
+        return default
+    metadata = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+    field = next((each for each in metadata if isinstance(each, InputField)), InputField())
+    return field if default is REQUIRED else dataclasses.replace(field, default=default)
+
+
+def _with_none(name: str, annotation: Any, field: InputField) -> Parameter:
+    """Let None in where it is the default, and make it the default where it is let in."""
+    default = field.default
+    takes_none = accepts_none(annotation)
+    if default is REQUIRED and takes_none:
+        default = None
+    elif default is None and not takes_none and annotation is not Any:
+        annotation = annotation | None
+    return Parameter(name, annotation, default, field)
+
+
+def _check_alone(parameter: Parameter, where: str) -> None:
+    """Build the model of one parameter, so that what fails can be laid at its door."""
+    place = f"{where}: parameter `{parameter.name}`"
+    try:
+        model = _make_model([parameter])
+        schema = _make_schema(model)
+    except CANNOT_BE_USED as error:
+        message = (
+            f"{place} is annotated {show_annotation(parameter.annotation)}, "
+            f"which cannot be an input ({show_reason(error)}); {WHAT_WORKS}"
+        )
+        raise SignatureError(message) from error
+    refuse_local_paths(schema, place)
+    # The default of a file may be a URL, which is fetched for each prediction that needs it, not here.
+    if parameter.default is not REQUIRED and not schema_has(schema, FILE_FORMATS):
+        _check_default(parameter, model, place)
+
+
+def _check_default(parameter: Parameter, model: type[pydantic.BaseModel], place: str) -> None:
+    try:
+        model.__pydantic_validator__.validate_python({parameter.name: parameter.default})
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        what = expectation(first)[1]
+        reason = first["msg"] if what is None else f"expected {what}"
+        message = f"{place} has the default {parameter.default!r}, which does not fit: {reason}"
+        raise SignatureError(message) from None
+
+
+_Engine = Literal["rust-regex", "python-re"]
+
+
+def _make_model(parameters: list[Parameter]) -> type[pydantic.BaseModel]:
+    try:
+        return _make_model_with(parameters, "rust-regex")
+    except SchemaError:
+        # Patterns that look around, which pydantic's own engine does not know.
+        return _make_model_with(parameters, "python-re")
+
+
+def _make_model_with(parameters: list[Parameter], engine: _Engine) -> type[pydantic.BaseModel]:
+    config = pydantic.ConfigDict(
+        title="Input",
+        extra="forbid",
+        allow_inf_nan=False,
+        hide_input_in_errors=True,  # what leaves a worker in a traceback must not hold a secret
+        regex_engine=engine,
+        val_json_bytes="base64",
+        ser_json_bytes="base64",
+    )
+    fields: dict[str, Any] = {
+        f"p{order}": (parameter.annotation, _make_field(parameter, order)) for order, parameter in enumerate(parameters)
+    }
+    return pydantic.create_model("Input", __config__=config, **fields)
+
+
+def _make_field(parameter: Parameter, order: int) -> Any:
+    field = parameter.field
+    is_required = parameter.default is REQUIRED
+    return pydantic.Field(
+        default=... if is_required else parameter.default,
+        # Gives each prediction its own copy of a list, an Enum for its value, and a file for its URL.
+        validate_default=not is_required,
+        alias=parameter.name,
+        title=parameter.name.replace("_", " ").strip().title(),
+        description=field.description,
+        deprecated=field.deprecated or None,
+        examples=None if field.examples is None else list(field.examples),
+        json_schema_extra={"x-order": order},
+    )
+
+
+def _make_schema(model: type[pydantic.BaseModel]) -> dict[str, Any]:
+    schema = model.model_json_schema(schema_generator=SchemaGenerator)
+    schema.setdefault("properties", {})
+    schema.pop("description", None)
+    return schema

@@ -1,0 +1,199 @@
+"""What is wrong with an input, in one form, whoever found it; and secrets kept out of it.
+
+The check against the JSON Schema (`servekit.schema`) and the decoding into types
+(`servekit.signature`) both build their `InputError` here, so that clients see one form.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from servekit.errors import InputError
+from servekit.types import MASK
+
+__all__ = [
+    "MAX_PROBLEMS",
+    "JsonValue",
+    "Kind",
+    "Problem",
+    "Redactor",
+    "expected",
+    "invalid_json",
+    "missing",
+    "problem",
+    "schema_has",
+    "show",
+    "too_deep",
+    "unknown",
+]
+
+MAX_PROBLEMS: Final = 50
+"""A list of a million wrong items gets this many problems; a person reads the first few."""
+
+Problem: TypeAlias = dict[str, Any]
+JsonValue: TypeAlias = dict[str, Any] | list[Any] | str | int | float | bool | None
+Kind: TypeAlias = Literal["missing", "unknown", "type", "range", "length", "pattern", "choice", "value", "file", "json"]
+
+_SHOWN_VALUE: Final = 200
+_SHOWN_IN_TEXT: Final = 80
+_MAX_DEPTH: Final = 200
+"""Levels that a document is looked into; pydantic's JSON parser stops there as well."""
+
+
+def problem(loc: Iterable[str | int], kind: Kind, msg: str, *value: Any) -> Problem:
+    """Return one problem; `value`, when there is one, is what was given."""
+    entry: Problem = {"loc": ["input", *loc], "msg": msg, "type": kind}
+    if value:
+        entry["value"] = _shorten(value[0])
+    return entry
+
+
+def expected(loc: Iterable[str | int], kind: Kind, what: str, value: Any) -> Problem:
+    """Return the problem of a value that is not what was expected."""
+    return problem(loc, kind, f"expected {what}, got {show(value)}", value)
+
+
+def missing(loc: Iterable[str | int]) -> Problem:
+    """Return the problem of a required value that was not given."""
+    return problem(loc, "missing", "missing, and it has no default")
+
+
+def unknown(loc: Sequence[str | int], known: Sequence[str], value: Any) -> Problem:
+    """Return the problem of a name that nothing has; the nearest known one is proposed."""
+    near = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.5)
+    if near:
+        hint = f'did you mean "{near[0]}"?'
+    elif known:
+        hint = "known are " + ", ".join(f'"{name}"' for name in known[:20])
+    else:
+        hint = "none is taken here"
+    return problem(loc, "unknown", f"unknown name; {hint}", value)
+
+
+def invalid_json(reason: str) -> InputError:
+    """Return the error for an input that is not JSON."""
+    return InputError([problem((), "json", f"not valid JSON: {reason}")])
+
+
+def too_deep() -> InputError:
+    """Return the error for a document nested so deeply that nothing should look into it."""
+    return InputError([problem((), "json", f"nested too deeply; at most {_MAX_DEPTH} levels are taken")])
+
+
+def show(value: Any) -> str:
+    """Return a JSON value as text for a message, shortened."""
+    return _cut(_as_json(value), _SHOWN_IN_TEXT)
+
+
+def schema_has(schema: JsonValue, formats: frozenset[str]) -> bool:
+    """Whether a JSON Schema has a string of one of these formats anywhere."""
+    if isinstance(schema, dict):
+        return schema.get("format") in formats or any(schema_has(part, formats) for part in schema.values())
+    return isinstance(schema, list) and any(schema_has(part, formats) for part in schema)
+
+
+class Redactor:
+    """Puts asterisks where a JSON Schema says that a document has a secret.
+
+    Args:
+        schema: The schema of the document, with its `$defs` at the top.
+    """
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        self._schema = schema
+        self._definitions: dict[str, Any] = schema.get("$defs", {})
+        self.has_secrets = _has_secret(schema)
+
+    def redact(self, document: JsonValue) -> JsonValue:
+        """Return the document without its secrets; the argument itself where there are none.
+
+        In an input with secrets, names that the schema does not have and whatever lies too deep to be
+        looked at are hidden as well: a misspelt name may hold a secret.
+        """
+        return self._mask(document, [self._schema], 0) if self.has_secrets else document
+
+    def _mask(self, value: JsonValue, schemas: list[JsonValue], depth: int) -> JsonValue:
+        if value is None:
+            return None
+        here = self._flatten(schemas)
+        if depth > _MAX_DEPTH or any(_is_secret(schema) for schema in here):
+            return MASK
+        if isinstance(value, dict):
+            return {key: self._mask(item, _schemas_of_key(here, key), depth + 1) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._mask(item, _schemas_of_item(here, i), depth + 1) for i, item in enumerate(value)]
+        return value
+
+    def _flatten(self, schemas: list[JsonValue]) -> list[dict[str, Any]]:
+        """Return all schemas that may describe a value: references followed, unions opened, each once.
+
+        Each value is looked at once with all of them. To go through a union's branches one by one
+        would take time exponential in the depth of a recursive type.
+        """
+        flat: dict[int, dict[str, Any]] = {}
+        waiting = list(schemas)
+        while waiting:
+            schema = waiting.pop()
+            if not isinstance(schema, dict) or id(schema) in flat:
+                continue
+            flat[id(schema)] = schema
+            if "$ref" in schema:
+                waiting.append(self._definitions.get(schema["$ref"].rpartition("/")[2], {}))
+            for keyword in ("anyOf", "oneOf", "allOf"):
+                waiting.extend(schema.get(keyword, ()))
+        return list(flat.values())
+
+
+def _schemas_of_key(schemas: list[dict[str, Any]], key: str) -> list[JsonValue]:
+    found: list[JsonValue] = []
+    for schema in schemas:
+        if key in schema.get("properties", {}):
+            found.append(schema["properties"][key])
+        elif isinstance(schema.get("additionalProperties"), dict):
+            found.append(schema["additionalProperties"])
+        found.extend(part for pattern, part in schema.get("patternProperties", {}).items() if re.search(pattern, key))
+    if not found and any("properties" in schema for schema in schemas):
+        return [_HIDDEN]
+    return found
+
+
+def _schemas_of_item(schemas: list[dict[str, Any]], index: int) -> list[JsonValue]:
+    found: list[JsonValue] = []
+    for schema in schemas:
+        prefix = schema.get("prefixItems", ())
+        found.append(prefix[index] if index < len(prefix) else schema.get("items"))
+    return found
+
+
+_HIDDEN: Final[dict[str, Any]] = {"type": "string", "format": "password", "writeOnly": True}
+
+
+def _is_secret(schema: dict[str, Any]) -> bool:
+    """Whether a schema is that of a `Secret`, or of pydantic's `SecretStr`."""
+    return "x-servekit-secret" in schema or (schema.get("format") == "password" and schema.get("writeOnly") is True)
+
+
+def _has_secret(schema: JsonValue) -> bool:
+    if isinstance(schema, dict):
+        return _is_secret(schema) or any(_has_secret(part) for part in schema.values())
+    return isinstance(schema, list) and any(_has_secret(part) for part in schema)
+
+
+def _shorten(value: Any) -> Any:
+    """Return the value itself when it is short, else the beginning of its text."""
+    text = value if isinstance(value, str) else _as_json(value)
+    return value if len(text) <= _SHOWN_VALUE else _cut(text, _SHOWN_VALUE)
+
+
+def _as_json(value: Any) -> str:
+    try:
+        return msgspec.json.encode(value).decode()
+    except RecursionError:
+        return "a deeply nested value"
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length]}... ({len(text)} characters)"

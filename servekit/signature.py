@@ -1,0 +1,162 @@
+"""What a predictor takes and returns, read from its annotations.
+
+`inspect_signature` makes a `Signature` of a function: the JSON Schemas of its input and output, the
+decoder from JSON to typed arguments, and the encoder back. The server never needs it; it knows a
+predictor by the schemas alone (`servekit.schema`).
+"""
+
+import collections.abc
+import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import Any, Final, get_args, get_origin
+
+from servekit.annotations import read_hints, show_annotation
+from servekit.encoding import OutputEncoder
+from servekit.errors import SignatureError
+from servekit.parameters import InputDecoder, read_parameters, refuse_local_paths
+from servekit.problems import Redactor, schema_has
+from servekit.types import AsyncConcatenateIterator, ConcatenateIterator, FileResolver
+
+__all__ = ["Signature", "inspect_signature"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Signature:
+    """What a predictor takes and returns.
+
+    Attributes:
+        input_schema: JSON Schema (2020-12) of the input object.
+        output_schema: JSON Schema of the output; of the list of all items when it streams.
+        is_async: Whether `predict` is to be awaited, or iterated with `async for`.
+        streams: Whether `predict` yields its output item by item.
+        concatenates: Whether the items are chunks of one text.
+        uses_files: Whether an input or output may be a file, so that decoding and encoding may block.
+        has_secrets: Whether an input or output may hold a secret, at any depth.
+    """
+
+    input_schema: dict[str, Any]
+    output_schema: dict[str, Any]
+    is_async: bool
+    streams: bool
+    concatenates: bool
+    uses_files: bool
+    has_secrets: bool
+    _decoder: InputDecoder
+    _encoder: OutputEncoder
+
+    def decode_input(self, raw: bytes, files: FileResolver | None = None) -> dict[str, Any]:
+        """Turn an input into the arguments for `predict`, with defaults filled in.
+
+        Files are fetched here, so this may block as long as `files` allows.
+
+        Args:
+            raw: The input as JSON.
+            files: Where files come from; without it an input that names a file is refused.
+
+        Raises:
+            InputError: The input does not fit the annotations.
+        """
+        return self._decoder.decode(raw, files)
+
+    def encode_output(self, value: Any) -> bytes:
+        """Return one value, or one item of a stream, as compact JSON.
+
+        Raises:
+            OutputError: It does not fit the annotation, or JSON cannot hold it.
+        """
+        return self._encoder.encode(value)
+
+
+def inspect_signature(predict: Callable[..., Any], name: str) -> Signature:
+    """Read the signature of a function, or of a method without its `self`.
+
+    Args:
+        predict: Called with all inputs by name.
+        name: What to call it in errors, such as "predict.py:Predictor".
+
+    Raises:
+        SignatureError: Something about it cannot be used; the message names it, says why and what works.
+    """
+    kind = _read_kind(predict, name)
+    decoder = InputDecoder(read_parameters(predict, name), name)
+    encoder = OutputEncoder(kind.item, f"{name}: the output")
+    refuse_local_paths(encoder.schema, f"{name}: the output")
+    return Signature(
+        input_schema=decoder.schema,
+        output_schema=_output_schema(kind, encoder.schema),
+        is_async=kind.is_async,
+        streams=kind.streams,
+        concatenates=kind.concatenates,
+        uses_files=decoder.uses_files or schema_has(encoder.schema, frozenset({"uri"})),
+        has_secrets=decoder.has_secrets or Redactor(encoder.schema).has_secrets,
+        _decoder=decoder,
+        _encoder=encoder,
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Kind:
+    """How a `predict` gives its output; `item` is the annotation of one value of it."""
+
+    item: Any
+    is_async: bool
+    streams: bool
+    concatenates: bool
+
+
+_CONCATENATING: Final = (ConcatenateIterator, AsyncConcatenateIterator)
+_ASYNC: Final = (
+    collections.abc.AsyncIterator,
+    collections.abc.AsyncIterable,
+    collections.abc.AsyncGenerator,
+    AsyncConcatenateIterator,
+)
+_STREAMING: Final = (
+    collections.abc.Iterator,
+    collections.abc.Iterable,
+    collections.abc.Generator,
+    ConcatenateIterator,
+    *_ASYNC,
+)
+
+
+def _read_kind(predict: Callable[..., Any], name: str) -> _Kind:
+    hints = read_hints(predict, name)
+    annotation = hints.get("return", Any)
+    container = get_origin(annotation) or annotation
+    is_stream = container in _STREAMING
+    called = predict if inspect.isroutine(predict) else getattr(predict, "__call__", predict)  # noqa: B004 - its function
+    is_generator = inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called)
+    if is_generator and not is_stream and annotation is not Any:
+        message = (
+            f"{name}: predict yields, and its output is annotated {show_annotation(annotation)}; "
+            f"write `-> Iterator[{show_annotation(annotation)}]`, or ConcatenateIterator[str] for chunks of text"
+        )
+        raise SignatureError(message)
+    is_async = inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called)
+    item = next(iter(get_args(annotation)), Any) if is_stream else annotation
+    concatenates = container in _CONCATENATING
+    if concatenates and item not in (str, Any):
+        message = f"{name}: only text can be joined: ConcatenateIterator[str], not [{show_annotation(item)}]"
+        raise SignatureError(message)
+    return _Kind(item, is_async or container in _ASYNC, is_stream or is_generator, concatenates)
+
+
+def _output_schema(kind: _Kind, schema: dict[str, Any]) -> dict[str, Any]:
+    if not kind.streams:
+        return {**schema, "title": "Output"}
+    item = dict(schema)
+    definitions = item.pop("$defs", None)
+    output: dict[str, Any] = {
+        "title": "Output",
+        "type": "array",
+        "items": item,
+        "x-servekit-iterator": True,
+        "x-cog-array-type": "iterator",
+    }
+    if kind.concatenates:
+        output |= {"x-servekit-display": "concatenate", "x-cog-array-display": "concatenate"}
+    if definitions is not None:
+        output["$defs"] = definitions
+    return output
