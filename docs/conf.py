@@ -15,6 +15,7 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
+    "markdown_docstrings",
     "servekit_reference",
 ]
 exclude_patterns = ["_build", "_ext"]

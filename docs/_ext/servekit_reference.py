@@ -1,9 +1,10 @@
 """The parts of the reference that are read from the code, so that they cannot differ from it.
 
-    {servekit-spec}          a table per section of servekit.yaml
-    {servekit-settings}      the serve fields with their variables and flags
-    {servekit-commands}      each command with its arguments and options
-    {servekit-exit-codes}    each exit code with its error
+Directives:
+- servekit-spec: a table per section of servekit.yaml
+- servekit-settings: the serve fields with their variables and flags
+- servekit-commands: each command with its arguments and options
+- servekit-exit-codes: each error with its exit code and HTTP status
 """
 
 import json
@@ -51,7 +52,8 @@ def describe_commands() -> Iterator[str]:
         command = group.get_command(context, name)  # type: ignore[attr-defined]
         inner = typer.Context(command, info_name=name, parent=context)
         yield from ("", f"## servekit {name}", "", _first_paragraphs(command.help or ""), "")
-        yield from ("```console", f"$ {' '.join(command.collect_usage_pieces(inner)).join([f'servekit {name} ', ''])}", "```", "")
+        usage = " ".join(("servekit", name, *command.collect_usage_pieces(inner)))
+        yield from ("```text", usage, "```", "")
         yield from _describe_parameters(command.get_params(inner))
 
 
@@ -83,7 +85,7 @@ def _describe_section(model: type[Section], path: tuple[str, ...]) -> Iterator[s
 
 def _name_kind(model: type[Section], name: str, field: FieldInfo) -> str:
     schema = model.model_json_schema()["properties"][name]
-    kinds = [part for part in schema.get("anyOf", [schema]) if part.get("type") != "null"]
+    kinds = list(_list_kinds(schema))
     if choices := [choice for choice in kinds[0].get("enum", schema.get("enum", [])) if choice is not None]:
         return " or ".join(_code(choice) for choice in choices)
     patterns = " ".join(part.get("pattern", "") for part in kinds)
@@ -96,6 +98,14 @@ def _name_kind(model: type[Section], name: str, field: FieldInfo) -> str:
             kinds[0]["type"], kinds[0]["type"]
         )
     return f"{kind}, or null" if NoneType in get_args(field.annotation) and field.default is not None else kind
+
+
+def _list_kinds(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if "anyOf" in schema:
+        for part in schema["anyOf"]:
+            yield from _list_kinds(part)
+    elif schema.get("type") != "null":
+        yield schema
 
 
 def _show_default(field: FieldInfo) -> str:
@@ -117,10 +127,10 @@ def _describe_parameters(parameters: Sequence[Any]) -> Iterator[str]:
     yield from _start_table("Argument or option", "Default", "Meaning")
     for parameter in shown:
         names = [parameter.human_readable_name] if parameter.param_type_name == "argument" else _spell(parameter)
-        default = "" if parameter.default in (None, False, (), []) or callable(parameter.default) else str(parameter.default)
-        yield _row(
-            ", ".join(_code(name) for name in names), _code(default) if default else "", getattr(parameter, "help", None) or ""
-        )
+        default = parameter.default
+        is_told = default not in (None, False, (), []) and not callable(default)
+        meaning = getattr(parameter, "help", None) or ""
+        yield _row(", ".join(_code(name) for name in names), _code(default) if is_told else "", meaning)
 
 
 def _spell(option: Any) -> list[str]:
