@@ -1,0 +1,281 @@
+"""Fetch one file over http(s), for a client that is not trusted.
+
+Guarantees:
+
+- A name is resolved once per hop, its addresses are checked, and the connection goes to exactly the
+  address that was checked; TLS and the Host header still have the name. Each redirect is a new hop.
+- Size and time hold for the whole fetch, whatever the server announces and however slowly it sends.
+  Only the system's resolver keeps its own time.
+- Proxies and credentials in the environment play no part.
+"""
+
+import contextlib
+import dataclasses
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Generator
+from importlib.metadata import version
+from typing import BinaryIO, Final
+from urllib.parse import urljoin
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError, LocationParseError
+from urllib3.exceptions import TimeoutError as HTTPTimeoutError
+from urllib3.response import BaseHTTPResponse
+from urllib3.util import Url, make_headers, parse_url
+
+from servekit.errors import CancelationError, FileFetchError
+from servekit.runtime.addresses import Address, is_public, parse_address
+
+__all__ = ["Fetch"]
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_CHUNK_BYTES: Final = 64 * 1024
+_WATCH_SECONDS: Final = 0.05
+"""How often a watch looks whether the prediction was canceled; short beside what a person notices."""
+
+
+class Fetch:
+    """Fetches files under one set of limits.
+
+    Args:
+        max_bytes: The largest file, as it is after decoding.
+        timeout_seconds: For the whole fetch, redirects and a second try included.
+        max_redirects: How many hops may follow the first.
+        is_allowed: Whether an address may be connected to.
+        is_cancelled: Asked now and then; once it says so, the fetch ends with `CancelationError`.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_bytes: int,
+        timeout_seconds: float,
+        max_redirects: int,
+        is_allowed: Callable[[Address], bool] = is_public,
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._max_bytes = max_bytes
+        self._timeout_seconds = timeout_seconds
+        self._max_redirects = max_redirects
+        self._is_allowed = is_allowed
+        self._is_cancelled = is_cancelled
+
+    def into(self, file: BinaryIO, url: str) -> None:
+        """Write what is at a URL into a file that is open for writing.
+
+        Raises:
+            FileFetchError: It cannot be fetched, or is not allowed to be. The file may hold a part of it.
+            CancelationError: `is_cancelled` said so.
+        """
+        deadline = time.monotonic() + self._timeout_seconds
+        for _ in range(self._max_redirects + 1):
+            location = self._follow(file, _Target.of(url), deadline)
+            if location is None:
+                return
+            url = urljoin(url, location)
+        message = f"{_shown(url)}: more than {self._max_redirects} redirects"
+        raise FileFetchError(message)
+
+    def _follow(self, file: BinaryIO, target: "_Target", deadline: float) -> str | None:
+        """Make one hop, a second time when the connection breaks; return where it is redirected to."""
+        try:
+            return self._hop(file, target, deadline)
+        except _BrokenError:
+            pass
+        file.seek(0)
+        file.truncate()
+        try:
+            return self._hop(file, target, deadline)
+        except _BrokenError as error:
+            message = f"{target.shown}: the connection broke twice: {error}"
+            raise FileFetchError(message) from error.__cause__
+
+    def _hop(self, file: BinaryIO, target: "_Target", deadline: float) -> str | None:
+        with self._errors_of(target):
+            connection = self._connect(target, deadline)
+        watch = _Watch(connection.sock, deadline, self._is_cancelled)
+        with contextlib.closing(connection), self._errors_of(target, watch), watch:
+            headers = {"Host": target.host_header, "Accept": "*/*", "Accept-Encoding": "identity", **target.credentials}
+            headers["User-Agent"] = f"servekit/{version('servekit')}"
+            connection.request("GET", target.request_uri, headers=headers, preload_content=False)
+            response = connection.getresponse()
+            location = response.headers.get("Location")
+            if response.status in _REDIRECTS and location is not None:
+                return location
+            self._read(file, response, target)
+            # A connection that a watch has cut can look like one that has come to its end.
+            watch.complain()
+            return None
+
+    def _read(self, file: BinaryIO, response: BaseHTTPResponse, target: "_Target") -> None:
+        if response.status != 200:  # noqa: PLR2004 - the one status that has the file
+            message = f"{target.shown} answered {response.status} {response.reason or ''}".rstrip()
+            raise FileFetchError(message)
+        announced = response.headers.get("Content-Length", "")
+        if announced.isdecimal() and int(announced) > self._max_bytes:
+            raise self._too_large(target)
+        size = 0
+        for chunk in response.stream(_CHUNK_BYTES, decode_content=True):
+            size += len(chunk)
+            if size > self._max_bytes:
+                raise self._too_large(target)
+            file.write(chunk)
+
+    def _connect(self, target: "_Target", deadline: float) -> HTTPConnection:
+        """Connect to the first address that is allowed and answers."""
+        addresses = self._resolve(target)
+        for index, address in enumerate(addresses):
+            connection = target.connection_to(address, max(deadline - time.monotonic(), 0.001))
+            try:
+                connection.connect()
+            except (OSError, HTTPError):
+                connection.close()
+                if index == len(addresses) - 1:
+                    raise
+            else:
+                return connection
+        raise AssertionError("unreachable: there is at least one address")
+
+    def _resolve(self, target: "_Target") -> list[str]:
+        try:
+            found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        except (socket.gaierror, UnicodeError) as error:
+            message = f'{target.shown}: there is no host "{target.host}"'
+            raise FileFetchError(message) from error
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        allowed = [address for address in addresses if self._is_allowed(parse_address(address))]
+        if not allowed:
+            message = (
+                f"{target.shown}: {target.host} is at {addresses[0]}, which is not on the public internet, "
+                "and files are not fetched from there; set serve.fetch.allow_private to allow it"
+            )
+            raise FileFetchError(message)
+        return allowed
+
+    @contextlib.contextmanager
+    def _errors_of(self, target: "_Target", watch: "_Watch | None" = None) -> Generator[None]:
+        """Put what goes wrong on the network into words, and tell a broken connection from the rest."""
+        try:
+            yield
+        except (TimeoutError, HTTPTimeoutError) as error:
+            raise self._too_slow(target) from error
+        except ssl.SSLCertVerificationError as error:
+            message = f"{target.shown}: its certificate is not valid: {error.verify_message}"
+            raise FileFetchError(message) from error
+        except _ExpiredError as error:
+            raise self._too_slow(target) from error
+        except (OSError, HTTPError) as error:
+            if watch is not None:
+                with self._errors_of(target):
+                    watch.complain()
+            raise _BrokenError(str(error) or type(error).__name__) from error
+
+    def _too_large(self, target: "_Target") -> FileFetchError:
+        return FileFetchError(f"{target.shown} is larger than {self._max_bytes} bytes (serve.fetch.max_size)")
+
+    def _too_slow(self, target: "_Target") -> FileFetchError:
+        return FileFetchError(
+            f"{target.shown} took longer than {self._timeout_seconds:g} seconds (serve.fetch.timeout)"
+        )
+
+
+class _BrokenError(Exception):
+    """The connection failed in a way that a second try may mend."""
+
+
+class _ExpiredError(Exception):
+    """The time for the whole fetch is up."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Target:
+    """What one hop asks for."""
+
+    url: Url
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, url: str) -> "_Target":
+        try:
+            parsed = parse_url(url)
+        except LocationParseError as error:
+            message = f"{_shown(url)} is not a URL: {error}"
+            raise FileFetchError(message) from error
+        if parsed.scheme not in ("http", "https") or not parsed.host:
+            message = f"{_shown(url)}: only http and https URLs are fetched"
+            raise FileFetchError(message)
+        return cls(parsed, parsed.host.strip("[]"), parsed.port or (443 if parsed.scheme == "https" else 80))
+
+    @property
+    def shown(self) -> str:
+        """The URL without what may be secret in it: user, password and query."""
+        return f"{self.url.scheme}://{self.host_header}{self.url.path or '/'}"
+
+    @property
+    def host_header(self) -> str:
+        return self.url.host + ("" if self.url.port is None else f":{self.url.port}") if self.url.host else ""
+
+    @property
+    def request_uri(self) -> str:
+        return self.url.request_uri
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        return {} if self.url.auth is None else dict(make_headers(basic_auth=self.url.auth))
+
+    def connection_to(self, address: str, timeout_seconds: float) -> HTTPConnection:
+        if self.url.scheme == "http":
+            return HTTPConnection(address, self.port, timeout=timeout_seconds)
+        context = ssl.create_default_context()
+        return HTTPSConnection(
+            address, self.port, timeout=timeout_seconds, ssl_context=context, server_hostname=self.host
+        )
+
+
+class _Watch:
+    """Cuts a connection when time is up or the prediction is canceled, from a thread of its own.
+
+    A timeout on the socket holds for one read only, and a server that sends a byte now and then never meets it.
+    """
+
+    def __init__(self, sock: socket.socket | None, deadline: float, is_cancelled: Callable[[], bool]) -> None:
+        assert sock is not None, "the connection is open"
+        self._sock = sock
+        self._deadline = deadline
+        self._is_cancelled = is_cancelled
+        self._done = threading.Event()
+        self._reason: type[BaseException] | None = None
+        self._thread = threading.Thread(target=self._run, name="servekit-fetch-watch", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def complain(self) -> None:
+        """Raise why the connection was cut, if it was."""
+        if self._reason is not None:
+            raise self._reason
+
+    def _run(self) -> None:
+        while self._reason is None:
+            left = self._deadline - time.monotonic()
+            if self._done.wait(min(_WATCH_SECONDS, max(left, 0))):
+                return
+            if self._is_cancelled():
+                self._reason = CancelationError
+            elif left <= _WATCH_SECONDS:
+                self._reason = _ExpiredError
+        with contextlib.suppress(OSError):
+            # The plain socket's: that of TLS would take the session from under the thread that reads.
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+
+
+def _shown(url: str) -> str:
+    return url.partition("?")[0].rpartition("@")[2][:200]
