@@ -2,7 +2,7 @@
 
 import sys
 import textwrap
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -43,7 +43,7 @@ def run_pool(make_project: MakeProject) -> type_of_pool:
     @asynccontextmanager
     async def run(
         code: str, *, predictor: str = "predict.py:Predictor", observer: PoolObserver | None = None, **serve: Any
-    ) -> AsyncIterator[Pool]:
+    ) -> AsyncGenerator[Pool]:
         pool = Pool(make_project(code, predictor=predictor, **serve), python=sys.executable, observer=observer)
         try:
             await pool.start()

@@ -22,7 +22,7 @@ import msgspec
 
 from servekit.errors import ServekitError
 from servekit.runtime.death import describe_exit
-from servekit.runtime.link import Link, LocalLink, SocketLink, local_pair
+from servekit.runtime.link import Link, LocalLink, SocketLink
 from servekit.runtime.prediction import Prediction
 from servekit.runtime.protocol import ToServer, ToWorker, decode_to_server
 from servekit.runtime.settings import WorkerSettings
@@ -239,7 +239,7 @@ class ThreadHandle(WorkerHandle):
         ours: LocalLink[ToServer, ToWorker] = LocalLink(asyncio.get_running_loop())
         worker = Worker(self.settings, ours)
         ours.attach(worker.handle, worker.close)
-        local_pair(link, ours)
+        link.join(ours)
         self._call(begun.set_result, None)
         worker.load()
         await worker.closed.wait()

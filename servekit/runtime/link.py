@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar, cast
 
-from servekit.runtime.protocol import FrameReader, Log, Message, ToServer, ToWorker, encode_frame
+from servekit.runtime.protocol import FrameReader, Log, Message, encode_frame
 
-__all__ = ["Link", "LocalLink", "SocketLink", "local_pair"]
+__all__ = ["Link", "LocalLink", "SocketLink", "merge_logs"]
 
 Sent_contra = TypeVar("Sent_contra", bound=Message, contravariant=True)
 S = TypeVar("S", bound=Message)
@@ -163,7 +163,7 @@ class SocketLink(asyncio.BufferedProtocol, Generic[S, R]):
 class LocalLink(Generic[S, R]):
     """One end of a connection within a process, between two loops in two threads.
 
-    Made by `local_pair`. Messages are handed over as they are, unencoded.
+    Two of them are made and then joined. Messages are handed over as they are, unencoded.
     """
 
     _HIGH_WATER = 64
@@ -185,6 +185,11 @@ class LocalLink(Generic[S, R]):
         self._on_messages = on_messages
         self._on_closed = on_closed
 
+    def join(self, other: "LocalLink[R, S]") -> None:
+        """Connect the two ends, before either is used."""
+        self._peer = other
+        other._peer = self  # noqa: SLF001 - the pair is one thing
+
     def post(self, message: S) -> None:
         """Send a message soon, in order."""
         self._outbox.post(message)
@@ -197,7 +202,7 @@ class LocalLink(Generic[S, R]):
         """Send what is posted and end the connection."""
         peer, self._peer = self._peer, None
         if peer is not None:
-            peer._receive(self._outbox.take())  # noqa: SLF001 - the pair is one thing
+            peer._receive(self._outbox.take())  # noqa: SLF001
             peer._call(peer._peer_gone)  # noqa: SLF001
 
     def _hand_over(self, messages: list[S]) -> None:
@@ -235,12 +240,6 @@ class LocalLink(Generic[S, R]):
             self._loop.call_soon_threadsafe(function)
         except RuntimeError:  # that loop is closed already; it has no use for messages
             self._arrived.clear()
-
-
-def local_pair(server: LocalLink[ToWorker, ToServer], worker: LocalLink[ToServer, ToWorker]) -> None:
-    """Join two ends, before either is used."""
-    server._peer = worker  # noqa: SLF001
-    worker._peer = server  # noqa: SLF001
 
 
 def _ignore(*_arguments: object) -> None:

@@ -8,7 +8,7 @@ all end there, none of them needs an integration of its own.
 
 import io
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
@@ -130,7 +130,7 @@ class _RoutedStream(io.TextIOBase):
 
     def __init__(self, source: str, fallback: TextIO) -> None:
         self._source = source
-        self._fallback = fallback
+        self.fallback = fallback
         self._buffer = _RoutedBuffer(source, fallback)
 
     @property
@@ -150,15 +150,15 @@ class _RoutedStream(io.TextIOBase):
         return False
 
     def fileno(self) -> int:
-        return self._fallback.fileno()
+        return self.fallback.fileno()
 
     def flush(self) -> None:
-        self._fallback.flush()
+        self.fallback.flush()
 
     def write(self, text: str, /) -> int:
         sink = current_sink()
         if sink is None:
-            self._fallback.write(text)
+            self.fallback.write(text)
         elif text:
             sink.log(self._source, text)
         return len(text)
@@ -166,11 +166,11 @@ class _RoutedStream(io.TextIOBase):
 
 def _original(source: str) -> TextIO:
     stream = sys.stdout if source == "stdout" else sys.stderr
-    return stream._fallback if isinstance(stream, _RoutedStream) else stream  # noqa: SLF001 - same module
+    return stream.fallback if isinstance(stream, _RoutedStream) else stream
 
 
 @contextmanager
-def routed_output() -> Iterator[None]:
+def routed_output() -> Generator[None]:
     """Replace `sys.stdout` and `sys.stderr` by streams that know predictions, and put them back."""
     before = sys.stdout, sys.stderr
     sys.stdout = cast("TextIO", _RoutedStream("stdout", before[0]))

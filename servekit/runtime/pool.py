@@ -458,7 +458,8 @@ class Pool:
         failure = self._crew.failure
         if failure is None:
             return "setup has not finished yet; wait for /readyz to answer 200"
-        return f"no worker is ready: {str(failure).splitlines()[0]} (the whole story is in /health-check and in the server's log)"
+        summary = str(failure).splitlines()[0]
+        return f"no worker is ready: {summary} (the whole story is in /health-check and in the server's log)"
 
 
 _EMPTY = contextvars.Context()

@@ -1,5 +1,6 @@
 import threading
 import time
+from collections import Counter
 
 import pytest
 
@@ -82,30 +83,29 @@ def test_no_interruption_is_left_over_whenever_it_comes() -> None:
 
 def test_a_shielded_step_happens_whole_or_not_at_all() -> None:
     for _ in range(300):
-        interrupt, go = ThreadInterrupt(), threading.Event()
-        counts = {"begun": 0, "done": 0}
-
-        def step(_: None, counts: dict[str, int] = counts) -> None:
-            counts["begun"] += 1
-            for _number in range(20):
-                pass
-            counts["done"] += 1
-
-        def work(interrupt: ThreadInterrupt = interrupt, go: threading.Event = go, step=step) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
-            try:
-                interrupt.enter()
-                go.set()
-                while True:
-                    interrupt.shielded(step, None)
-            except CancelationError:
-                pass
-            finally:
-                interrupt.leave()
-
-        thread = threading.Thread(target=work)
+        interrupt, go, counts = ThreadInterrupt(), threading.Event(), Counter[str]()
+        thread = threading.Thread(target=_count_shielded, args=(interrupt, go, counts))
         thread.start()
         go.wait(10)
         interrupt.interrupt()
         thread.join(10)
         assert not thread.is_alive()
         assert counts["begun"] == counts["done"]
+
+
+def _count_shielded(interrupt: ThreadInterrupt, go: threading.Event, counts: Counter[str]) -> None:
+    def step(_: None) -> None:
+        counts["begun"] += 1
+        for _number in range(20):
+            pass
+        counts["done"] += 1
+
+    try:
+        interrupt.enter()
+        go.set()
+        while True:
+            interrupt.shielded(step, None)
+    except CancelationError:
+        pass
+    finally:
+        interrupt.leave()

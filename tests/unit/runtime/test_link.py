@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from servekit.runtime.link import LocalLink, SocketLink, local_pair, merge_logs
+from servekit.runtime.link import LocalLink, SocketLink, merge_logs
 from servekit.runtime.protocol import (
     Cancel,
     Log,
@@ -165,7 +165,7 @@ async def test_a_local_link_loses_nothing_and_its_sender_never_waits_for_ever(ro
 
     async def work() -> None:
         theirs: LocalLink[ToServer, ToWorker] = LocalLink(asyncio.get_running_loop())
-        local_pair(ours, theirs)
+        ours.join(theirs)
         for number in range(5000):
             theirs.post(Outputs(1, [b"%d" % number]))
             if number % (rounds + 1) == 0:
