@@ -2,9 +2,7 @@
 
 from pathlib import Path as LocalPath
 
-import numpy as np
 import wordllama
-from numpy.typing import NDArray
 
 from servekit import BasePredictor, Input
 
@@ -21,6 +19,6 @@ class Predictor(BasePredictor):
         self,
         sentences: list[str] = Input(description="The sentences to embed.", min_length=1, max_length=1000),
         normalize: bool = Input(True, description="Whether each vector gets length 1."),
-    ) -> NDArray[np.float32]:
-        """Return one vector of 256 numbers per sentence."""
+    ) -> list[list[float]]:
+        """Return one vector of 256 numbers per sentence; a numpy array fits, and is written as lists."""
         return self.model.embed(sentences, norm=normalize)

@@ -121,7 +121,7 @@ def test_text_stream_sends_word_by_word_over_http() -> None:
     assert names.count("output") == 5
     assert names[-1] == "completed"
     assert whole["status"] == "succeeded"
-    assert whole["output"] == " went straight on like a"
+    assert "".join(whole["output"]) == " went straight on like a"
     assert whole["metrics"]["words"] == 5
 
 
