@@ -6,7 +6,6 @@ BIN := $(VENV)/bin
 # The first of these that is there and new enough makes the environment; `make PYTHON=... demo` chooses another.
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11 python,\
 	$(shell $(name) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
-SOURCES := servekit cli templates tests examples benchmarks
 
 .PHONY: demo test check lint types imports docs format clean
 

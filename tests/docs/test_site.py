@@ -1,5 +1,6 @@
 """The site builds without a warning, and nothing that a user can write or meet is missing from it."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,16 @@ def test_every_variable_and_flag_of_a_setting_is_described(site: Path) -> None:
 
     assert len(names) > 40
     assert [name for name in names if f'"{name}"' not in page] == []
+
+
+def test_every_variable_that_the_code_names_is_described(site: Path) -> None:
+    page = read(site, "reference/environment")
+    sources = [path for package in ("servekit", "cli", "templates") for path in (ROOT / package).rglob("*.py")]
+    # A docstring may show the variable of a setting; so may a prefix that ends in "_".
+    names = {name for path in sources for name in re.findall(r"\bSERVEKIT_[A-Z_]*[A-Z]\b", path.read_text("utf-8"))}
+
+    assert names
+    assert sorted(name for name in names if f'"{name}"' not in page) == []
 
 
 def test_every_command_and_option_is_described(site: Path) -> None:
