@@ -12,6 +12,7 @@ __all__ = [
     "EnvironmentBuildError",
     "FileFetchError",
     "InputError",
+    "ListenError",
     "NoScopeError",
     "NotReadyError",
     "OutputError",
@@ -130,6 +131,12 @@ class WorkerDiedError(ServekitError):
     """A worker process ended while it was needed; the message names exit code or signal and the likely cause."""
 
     exit_code = 8
+
+
+class ListenError(ServekitError):
+    """The server cannot listen where it was told to: the port is taken, or the address is not this machine's."""
+
+    exit_code = 9
 
 
 class NoScopeError(ServekitError):

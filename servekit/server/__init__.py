@@ -1,1 +1,1 @@
-"""The HTTP server."""
+"""The server: HTTP in front of a pool."""

@@ -1,0 +1,135 @@
+"""How a prediction is given to a client: when it is done, when patience runs out, or as it happens."""
+
+import asyncio
+import contextlib
+
+import msgspec
+
+from servekit.runtime.pool import Pool
+from servekit.runtime.prediction import Prediction
+from servekit.server.disconnect import DisconnectWatch
+from servekit.server.exchange import ClientGoneError, Exchange, Header
+from servekit.server.negotiation import NO_PREFERENCE, Preference, parse_prefer, wants_events
+from servekit.server.problems import Refusal, refuse_problems
+from servekit.server.sse import parse_last_event_id
+from servekit.server.stream import EventStream
+from servekit.spec import ServeSpec
+from servekit.store import Store
+
+__all__ = ["Answers"]
+
+
+class Answers:
+    """Gives predictions to clients.
+
+    Args:
+        pool: Where they run.
+        store: Where they are kept.
+        serve: The times that streams go by.
+    """
+
+    def __init__(self, pool: Pool, store: Store, serve: ServeSpec) -> None:
+        self._pool = pool
+        self._store = store
+        self._serve = serve
+
+    async def give_to_maker(self, exchange: Exchange, prediction: Prediction) -> None:
+        """Answer the request that made a prediction.
+
+        Unless the client prefers `respond-async`, the prediction is canceled when it goes.
+        """
+        preference = _read_preference(exchange)
+        if _wants_events(exchange):
+            owner = None if preference.responds_async else self._pool
+            await _stream(EventStream(exchange, prediction, self._serve, pool=owner))
+            return
+        if preference is NO_PREFERENCE:
+            await self._wait_with_client(exchange, prediction, None)
+        elif preference.responds_async:
+            await _wait(prediction, preference.wait_seconds or 0.0)
+        else:
+            await self._wait_with_client(exchange, prediction, preference.wait_seconds)
+        await self._give(exchange, prediction, preference)
+
+    async def give_again(self, exchange: Exchange, prediction: Prediction) -> None:
+        """Answer a PUT whose prediction is there already; such a client may go without consequence."""
+        if _wants_events(exchange):
+            await self._attach(exchange, prediction)
+            return
+        preference = _read_preference(exchange)
+        await _wait(prediction, preference.wait_seconds or 0.0)
+        await self._give(exchange, prediction, preference)
+
+    async def show(self, exchange: Exchange, prediction: Prediction) -> None:
+        """Answer a GET: the prediction as it is now, or its events from the first or the last seen one on."""
+        if _wants_events(exchange):
+            await self._attach(exchange, prediction)
+        else:
+            await exchange.answer(200, prediction.snapshot())
+
+    # ------------------------------------------------------------------ inside
+
+    async def _wait_with_client(
+        self, exchange: Exchange, prediction: Prediction, patience_seconds: float | None
+    ) -> None:
+        """Wait for the end, or for as long as the client has patience; a client that goes cancels."""
+        watch = DisconnectWatch(exchange, lambda: self._pool.cancel(prediction, "canceled: the client disconnected"))
+        try:
+            await _wait(prediction, patience_seconds)
+        finally:
+            watch.end()
+        if watch.is_gone:
+            raise ClientGoneError
+
+    async def _give(self, exchange: Exchange, prediction: Prediction, preference: Preference) -> None:
+        """Answer with a prediction as it is now."""
+        headers: list[Header] = []
+        if preference is not NO_PREFERENCE:
+            headers.append((b"preference-applied", preference.applied))
+        if not prediction.is_done:
+            headers.append((b"location", b"/predictions/" + prediction.id.encode()))
+            await exchange.answer(202, prediction.snapshot(), *headers)
+        elif prediction.is_refused:
+            # As if it had never been admitted, so that a PUT may try again.
+            self._store.discard(prediction)
+            raise Refusal.unavailable(prediction.error or "refused", self._pool.retry_after())
+        elif prediction.problems is not None:
+            self._store.discard(prediction)
+            raise refuse_problems(msgspec.json.decode(prediction.problems))
+        else:
+            await exchange.answer(200, prediction.snapshot(), *headers)
+
+    async def _attach(self, exchange: Exchange, prediction: Prediction) -> None:
+        last = exchange.headers.get(b"last-event-id")
+        seen = 0 if last is None else parse_last_event_id(last, prediction)
+        if prediction.is_done and seen == len(prediction.kinds):
+            await exchange.answer_empty(204)  # tells an EventSource that it need not come back
+        else:
+            await _stream(EventStream(exchange, prediction, self._serve, seen=seen))
+
+
+async def _stream(stream: EventStream) -> None:
+    await stream.run()
+    if stream.is_gone:
+        raise ClientGoneError
+
+
+async def _wait(prediction: Prediction, patience_seconds: float | None) -> None:
+    if patience_seconds is None:
+        await prediction.done()
+    elif patience_seconds > 0 and not prediction.is_done:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_seconds):
+                await prediction.done()
+
+
+def _wants_events(exchange: Exchange) -> bool:
+    accept = exchange.headers.get(b"accept")
+    return accept is not None and b"event-stream" in accept and wants_events(exchange.header_values(b"accept"))
+
+
+def _read_preference(exchange: Exchange) -> Preference:
+    if b"prefer" not in exchange.headers:
+        return NO_PREFERENCE
+    preference = parse_prefer(exchange.header_values(b"prefer"))
+    return preference if preference.applied else NO_PREFERENCE

@@ -1,0 +1,31 @@
+"""Puts the parts of the web side together."""
+
+from collections.abc import Callable
+
+from structlog.typing import FilteringBoundLogger
+
+from servekit.runtime.pool import Pool
+from servekit.server.observer import ServerObserver
+from servekit.server.service import Service
+from servekit.server.web import WebServer
+from servekit.spec import Spec
+from servekit.store import MemoryStore
+
+__all__ = ["assemble"]
+
+
+def assemble(
+    spec: Spec, pool: Pool, observer: ServerObserver, log: FilteringBoundLogger, shut_down: Callable[[], None]
+) -> WebServer:
+    """Return the web side for a pool.
+
+    Args:
+        spec: What is served.
+        pool: Where predictions run.
+        observer: The pool's; it keeps the store in step from here on.
+        log: Where lines go.
+        shut_down: Begins the shutdown of the whole server.
+    """
+    store = MemoryStore(spec.serve.history, pool.forget)
+    observer.store = store
+    return WebServer(Service(spec, pool, store), observer, log, shut_down)

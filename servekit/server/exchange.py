@@ -1,0 +1,116 @@
+"""One request and its answer, on plain ASGI.
+
+The hot path is built on this and not on a framework's request and response: those cost more than
+the rest of a small prediction.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from servekit.server.problems import Refusal
+
+__all__ = ["ClientGoneError", "Exchange", "Header", "Receive", "Scope", "Send"]
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+_JSON: Header = (b"content-type", b"application/json")
+
+
+class ClientGoneError(Exception):
+    """The client is gone before its request was whole; nobody waits for an answer."""
+
+
+class Exchange:
+    """A request that is being answered.
+
+    Attributes:
+        scope: The ASGI scope.
+        receive: The ASGI channel from the client.
+        headers: The request's headers; of repeated ones the last (`header_values` has them all).
+        status: The status of the answer, 0 as long as there is none.
+        prediction_id: Which prediction the request is about, for the log.
+        started: When the request came, on the clock of `time.perf_counter`.
+    """
+
+    __slots__ = ("_send", "headers", "prediction_id", "receive", "scope", "started", "status")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.receive = receive
+        self._send = send
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.status = 0
+        self.prediction_id: str | None = None
+        self.started = time.perf_counter()
+
+    def header_values(self, name: bytes) -> str:
+        """Return the values of a header that may come more than once, as one list with commas."""
+        values = [value for key, value in self.scope["headers"] if key == name]
+        return b",".join(values).decode("latin-1")
+
+    async def send(self, message: Message) -> None:
+        """Send an ASGI message, and take note of the status."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        await self._send(message)
+
+    async def answer(self, status: int, body: bytes, *headers: Header) -> None:
+        """Send a whole JSON answer."""
+        self.status = status
+        length = (b"content-length", b"%d" % len(body))
+        await self._send({"type": "http.response.start", "status": status, "headers": [_JSON, length, *headers]})
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def answer_empty(self, status: int) -> None:
+        """Send an answer that has no body."""
+        await self.send({"type": "http.response.start", "status": status, "headers": []})
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Answer with an error."""
+        await self.answer(refusal.status, refusal.body(), *refusal.headers)
+
+    async def read_body(self, limit: int) -> bytes:
+        """Read the request's body.
+
+        Args:
+            limit: How many bytes it may have.
+
+        Raises:
+            Refusal: It is larger. No more than the limit was read.
+            ClientGoneError: The client went away before the end.
+        """
+        self.check_announced_length(limit)
+        message = await self.receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            body: bytes = message.get("body", b"")
+            if len(body) > limit:
+                raise Refusal.too_large(limit)
+            return body
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > limit:
+                raise Refusal.too_large(limit)
+            if not message.get("more_body", False):
+                return b"".join(parts)
+            message = await self.receive()
+
+    def check_announced_length(self, limit: int) -> None:
+        """Refuse a body that says itself that it is too large, before any of it is read.
+
+        Raises:
+            Refusal: It is too large.
+        """
+        announced = self.headers.get(b"content-length")
+        if announced is not None and announced.isdigit() and int(announced) > limit:
+            raise Refusal.too_large(limit)

@@ -1,0 +1,152 @@
+"""The routes below `/predictions`: the hot path, so on plain ASGI and in front of all routing."""
+
+from urllib.parse import parse_qs, unquote
+
+from servekit.runtime.prediction import Prediction
+from servekit.server.answers import Answers
+from servekit.server.envelope import check_id, parse_envelope
+from servekit.server.exchange import Exchange
+from servekit.server.form import parse_boundary, read_form
+from servekit.server.listing import render_page
+from servekit.server.problems import Refusal
+from servekit.server.service import Request, Service
+
+__all__ = ["PREDICTIONS", "PredictionRoutes"]
+
+PREDICTIONS = "/predictions"
+
+_JSON = b"application/json"
+_RAW_PREFIX = len(PREDICTIONS) + 1
+
+
+class PredictionRoutes:
+    """Answers everything below `/predictions`.
+
+    Args:
+        service: What is served.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._store = service.store
+        self._pool = service.pool
+        self._max_body = service.serve.max_body
+        self._answers = Answers(service.pool, service.store, service.serve)
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Answer a request whose path is `/predictions` or begins with `/predictions/`.
+
+        Raises:
+            Refusal: It is answered with an error.
+            ServekitError: Likewise, by the error's status.
+            ClientGoneError: There is nobody to answer any more.
+        """
+        method: str = exchange.scope["method"]
+        rest: bytes = exchange.scope["raw_path"][_RAW_PREFIX:]
+        if rest:
+            await self._answer_one(exchange, method, rest)
+        elif method == "POST":
+            await self._create(exchange, None)
+        elif method == "GET":
+            await exchange.answer(200, self._list(exchange.scope["query_string"]))
+        else:
+            raise Refusal.wrong_method(method, "GET, POST")
+
+    async def _answer_one(self, exchange: Exchange, method: str, rest: bytes) -> None:
+        # Split before decoding: an encoded slash is part of an id, and makes it a wrong one.
+        is_cancel = rest.endswith(b"/cancel")
+        name = unquote(rest.removesuffix(b"/cancel").decode("latin-1"), errors="replace")
+        exchange.prediction_id = check_id(name, ["path", "id"])
+        match method:
+            case "POST" if is_cancel:
+                prediction = self._find(name)
+                self._pool.cancel(prediction, "canceled: a client asked for it")
+                await exchange.answer(200, prediction.snapshot())
+            case "GET" if not is_cancel:
+                await self._answers.show(exchange, self._find(name))
+            case "PUT" if not is_cancel:
+                await self._create_once(exchange, name)
+            case _:
+                raise Refusal.wrong_method(method, "POST" if is_cancel else "GET, PUT")
+
+    async def _create(self, exchange: Exchange, given_id: str | None) -> None:
+        request = await self._read(exchange, given_id)
+        try:
+            existing = None if given_id is None else self._store.get(given_id)
+            prediction = existing or self._service.admit(request)
+        except BaseException:
+            self._service.drop_files(request)
+            raise
+        exchange.prediction_id = prediction.id
+        if existing is None:
+            await self._answers.give_to_maker(exchange, prediction)
+        else:  # another PUT came to its end while this one's body was read
+            self._service.drop_files(request)
+            await self._answers.give_again(exchange, existing)
+
+    async def _create_once(self, exchange: Exchange, name: str) -> None:
+        existing = self._store.get(name)
+        if existing is None:
+            await self._create(exchange, name)
+        else:
+            await self._answers.give_again(exchange, existing)
+
+    async def _read(self, exchange: Exchange, given_id: str | None) -> Request:
+        kind = exchange.headers.get(b"content-type", _JSON)
+        if kind == _JSON or _is_json(kind):
+            envelope, raw_input = parse_envelope(await exchange.read_body(self._max_body))
+            return Request(raw_input, _agree_on_id(envelope.id, given_id), envelope.context)
+        boundary = parse_boundary(kind)
+        if boundary is None:
+            shown = kind[:100].decode("latin-1")
+            message = f"the Content-Type is {shown!r}; send application/json, or multipart/form-data with files"
+            raise Refusal(415, message, (b"accept", b"application/json, multipart/form-data"))
+        return await self._read_form(exchange, boundary, given_id)
+
+    async def _read_form(self, exchange: Exchange, boundary: bytes, given_id: str | None) -> Request:
+        schema = self._service.model.input_schema
+        key = self._pool.new_key()
+        try:
+            form = await read_form(exchange, boundary, self._pool.directory_of(key), self._max_body)
+            return Request(form.as_input(schema), given_id, key=key, uploads=form.uploads)
+        except BaseException:
+            self._pool.remove_files(key)
+            raise
+
+    def _find(self, name: str) -> Prediction:
+        prediction = self._store.get(name)
+        if prediction is None:
+            message = f"there is no prediction {name!r}: it never was, or its record is gone (serve.history)"
+            raise Refusal(404, message)
+        return prediction
+
+    def _list(self, query: bytes) -> bytes:
+        values = parse_qs(query.decode("latin-1"), keep_blank_values=True)
+        limit = _read_number(values, "limit", 1000)
+        cursor = _read_number(values, "cursor", 1 << 62)
+        return render_page(self._store.page(cursor, limit or _PAGE), limit or _PAGE)
+
+
+_PAGE = 100
+
+
+def _agree_on_id(in_body: str | None, in_path: str | None) -> str | None:
+    if in_body is None:
+        return in_path
+    if in_path is not None and in_body != in_path:
+        raise Refusal.invalid(["body", "id"], "the id in the body must be the one in the path, or be left out", in_body)
+    return check_id(in_body, ["body", "id"])
+
+
+def _is_json(content_type: bytes) -> bool:
+    kind = content_type.partition(b";")[0].strip().lower()
+    return kind == _JSON or (kind.startswith(b"application/") and kind.endswith(b"+json"))
+
+
+def _read_number(values: dict[str, list[str]], name: str, most: int) -> int | None:
+    if name not in values:
+        return None
+    text = values[name][-1]
+    if text.isascii() and text.isdigit() and 1 <= int(text[:20]) <= most:
+        return int(text)
+    raise Refusal.invalid(["query", name], f"expected a whole number from 1 to {most}", text[:100])

@@ -1,0 +1,80 @@
+"""Every error that the server answers, in one form: `{"detail": ...}`.
+
+A single error is a sentence. What is wrong with an input is a list, one entry per fault, each with
+`loc`, `msg`, `type` and `value`: the form that clients of Cog and of FastAPI know.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from servekit.errors import BusyError, InputError, NotReadyError, ServekitError
+
+__all__ = ["Refusal", "refuse_error", "refuse_problems"]
+
+
+class Refusal(Exception):  # noqa: N818 - the request is at fault, not the server
+    """A request that is answered with an error.
+
+    Args:
+        status: The HTTP status.
+        detail: What happened, what was expected and how to mend it; or a list of problems.
+        headers: Further headers of the answer.
+    """
+
+    def __init__(self, status: int, detail: str | Sequence[dict[str, Any]], *headers: tuple[bytes, bytes]) -> None:
+        self.status = status
+        self.detail = detail
+        self.headers = headers
+        super().__init__(status, detail)
+
+    def body(self) -> bytes:
+        """Return the body of the answer."""
+        return msgspec.json.encode({"detail": self.detail})
+
+    @classmethod
+    def invalid(cls, loc: Sequence[str | int], message: str, value: object = None) -> "Refusal":
+        """Return the answer to a request of which one part is wrong."""
+        problem: dict[str, Any] = {"loc": list(loc), "msg": message, "type": "value_error"}
+        if value is not None:
+            problem["value"] = value
+        return cls(422, [problem])
+
+    @classmethod
+    def wrong_method(cls, method: str, allowed: str) -> "Refusal":
+        """Return the answer to a method that a path does not have; `allowed` is a list with commas."""
+        return cls(405, f"{method} is not possible here; possible are {allowed}", (b"allow", allowed.encode()))
+
+    @classmethod
+    def too_large(cls, limit: int) -> "Refusal":
+        """Return the answer to a body that is too large. The connection ends: the rest is not read."""
+        message = f"the request body is larger than {limit} bytes (serve.max_body); send large files as URLs"
+        return cls(413, message, (b"connection", b"close"))
+
+    @classmethod
+    def unavailable(cls, message: str, retry_after_seconds: int) -> "Refusal":
+        """Return the answer to a request that may succeed later."""
+        return cls(503, message, (b"retry-after", b"%d" % retry_after_seconds))
+
+
+_NOT_READY_SECONDS = 2
+"""When to ask again while setup runs: often enough not to waste a ready server, chosen by feel."""
+
+
+def refuse_error(error: ServekitError) -> Refusal:
+    """Return the answer to a request that ended in an error of ours."""
+    match error:
+        case InputError():
+            return refuse_problems(error.problems)
+        case BusyError():
+            return Refusal.unavailable(str(error), error.retry_after_seconds)
+        case NotReadyError():
+            return Refusal.unavailable(str(error), _NOT_READY_SECONDS)
+        case _:
+            return Refusal(error.http_status, str(error))
+
+
+def refuse_problems(problems: Sequence[dict[str, Any]]) -> Refusal:
+    """Return the answer to an input that does not fit; the problems' places begin at "input"."""
+    return Refusal(422, [{**problem, "loc": ["body", *problem["loc"]]} for problem in problems])

@@ -1,0 +1,124 @@
+"""The FastAPI application behind the hot path: discovery, documentation, shutdown, and every unknown path."""
+
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.responses import HTMLResponse
+
+from servekit.errors import ServekitError
+from servekit.runtime.crew import Model
+from servekit.server.openapi import make_openapi
+from servekit.server.pages import render_docs
+from servekit.server.problems import Refusal, refuse_error
+from servekit.server.service import Service
+
+__all__ = ["make_rest"]
+
+
+def make_rest(service: Service, shut_down: Callable[[], None]) -> FastAPI:
+    """Return the application.
+
+    Args:
+        service: What is served.
+        shut_down: Begins the shutdown; it does not wait for it.
+    """
+    # The documents are our own: FastAPI's know nothing of the model, and its page needs the internet.
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app.add_exception_handler(Refusal, _answer_refusal)
+    app.add_exception_handler(ServekitError, _answer_error)
+    app.add_exception_handler(StarletteHTTPException, _answer_http_error)
+    _add_documents(app, service)
+    _add_shutdown(app, service, shut_down)
+    return app
+
+
+def _add_documents(app: FastAPI, service: Service) -> None:
+    documents = _Documents(service)
+
+    @app.get("/")
+    async def discover() -> Response:  # pyright: ignore[reportUnusedFunction] - FastAPI calls it
+        return _json(200, _DISCOVERY | {"servekit_version": version("servekit"), "name": service.title})
+
+    @app.get("/openapi.json")
+    async def show_openapi() -> Response:  # pyright: ignore[reportUnusedFunction] - FastAPI calls it
+        return Response(documents.openapi(), media_type="application/json")
+
+    @app.get("/docs")
+    async def show_docs() -> Response:  # pyright: ignore[reportUnusedFunction] - FastAPI calls it
+        return HTMLResponse(render_docs(service.title))
+
+
+def _add_shutdown(app: FastAPI, service: Service, shut_down: Callable[[], None]) -> None:
+    @app.post("/shutdown")
+    async def stop() -> Response:  # pyright: ignore[reportUnusedFunction] - FastAPI calls it
+        if not service.serve.allow_shutdown:
+            raise Refusal(403, "POST /shutdown is switched off; set serve.allow_shutdown, or send the process SIGTERM")
+        shut_down()
+        return _json(200, {})
+
+
+class _Documents:
+    """The OpenAPI document, written once for each state of the code."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._model: Model | None = None
+        self._openapi = b""
+
+    def openapi(self) -> bytes:
+        model = self._service.model
+        if model is not self._model:
+            self._openapi = msgspec.json.encode(make_openapi(self._service.title, model))
+            self._model = model
+        return self._openapi
+
+
+_DISCOVERY = {
+    "docs_url": "/docs",
+    "openapi_url": "/openapi.json",
+    "shutdown_url": "/shutdown",
+    "healthcheck_url": "/health-check",
+    "predictions_url": "/predictions",
+    "predictions_idempotent_url": "/predictions/{prediction_id}",
+    "predictions_cancel_url": "/predictions/{prediction_id}/cancel",
+    "liveness_url": "/livez",
+    "readiness_url": "/readyz",
+}
+
+
+async def _answer_refusal(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return _refuse(error)
+
+
+async def _answer_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServekitError)
+    return _refuse(refuse_error(error))
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, StarletteHTTPException)
+    headers = [(name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()]
+    match error.status_code:
+        case 404:
+            detail = f"there is nothing at {request.url.path}; GET / names what there is"
+        case 405:
+            detail = (
+                f"{request.method} is not possible here; possible are {(error.headers or {}).get('Allow', 'others')}"
+            )
+        case _:
+            detail = str(error.detail)
+    return _refuse(Refusal(error.status_code, detail, *headers))
+
+
+def _refuse(refusal: Refusal) -> Response:
+    headers = {name.decode(): value.decode() for name, value in refusal.headers}
+    return Response(refusal.body(), refusal.status, headers, media_type="application/json")
+
+
+def _json(status: int, value: Any) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")

@@ -1,0 +1,152 @@
+"""A server from start to end: workers first, then the web side, and an orderly end of both.
+
+Whatever takes long to import is imported while the workers load theirs, so this module is light.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from functools import cache, partial
+from typing import TYPE_CHECKING
+
+from servekit.errors import ServekitError
+from servekit.runtime.pool import Pool
+from servekit.server.listener import open_listener
+from servekit.server.observer import ServerObserver
+from servekit.server.signals import StopSignals
+from servekit.spec import ServeSpec, Spec
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from servekit.server.web import WebServer
+
+__all__ = ["Changes", "serve"]
+
+Changes = Callable[[], AsyncIterator[object]]
+"""Gives an iterator with an item for each time that the project's files have changed."""
+
+_FORCED_EXIT_CODE = 1
+_FORCED_SECONDS = 2.0
+
+
+def serve(spec: Spec, *, python: str = sys.executable, changes: Changes | None = None) -> int:
+    """Serve a spec until SIGINT, SIGTERM or `POST /shutdown`.
+
+    The first signal turns readiness off, lets predictions finish for `serve.shutdown_grace`, cancels the
+    rest and runs `teardown`. A second one ends everything at once.
+
+    Args:
+        spec: What to serve, with all overrides applied.
+        python: The interpreter for the workers.
+        changes: When the project's files change; the workers are then replaced without a gap.
+
+    Returns:
+        The exit code: 0 after an orderly end, 1 when a second signal cut it short.
+
+    Raises:
+        ListenError: The port is taken, or the address is not this machine's. Nothing was started.
+    """
+    listener = open_listener(spec.serve.host, spec.serve.port, stall_seconds=spec.serve.stall_timeout)
+    with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_Run(spec, python, changes).run(listener))
+
+
+class _Run:
+    """One server's life."""
+
+    def __init__(self, spec: Spec, python: str, changes: Changes | None) -> None:
+        self._spec = spec
+        self._changes = changes
+        self._log = cache(partial(_make_log, spec.serve))
+        self._observer = ServerObserver(self._log)
+        self._pool = Pool(spec, python=python, observer=self._observer)
+
+    async def run(self, listener: socket.socket) -> int:
+        """Serve until told to stop, and return the exit code."""
+        with StopSignals() as signals:
+            try:
+                await self._pool.start()
+                self._pool.set_up()
+                return await self._serve(listener, signals)
+            finally:
+                await self._pool.close(0)  # after an orderly end there is nothing left to close
+
+    async def _serve(self, listener: socket.socket, signals: StopSignals) -> int:
+        make_web = await asyncio.to_thread(_import_web)
+        web = make_web(self._spec, self._pool, self._observer, self._log(), signals.request)
+        serving = asyncio.create_task(web.run(listener))
+        reloading = asyncio.create_task(self._reload())
+        stopping = asyncio.create_task(signals.first.wait())
+        try:
+            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                await serving  # it does not end by itself: this raises what ended it
+            return await self._stop(web, serving, signals)
+        finally:
+            for task in (stopping, reloading):
+                task.cancel()
+
+    async def _stop(self, web: "WebServer", serving: asyncio.Task[None], signals: StopSignals) -> int:
+        grace = self._spec.serve.shutdown_grace
+        self._observer.is_stopping = True
+        self._log().info("shutting down; predictions may finish, a second signal ends at once", grace=grace)
+        orderly = asyncio.create_task(self._stop_orderly(web, serving))
+        forced = asyncio.create_task(signals.second.wait())
+        await asyncio.wait({orderly, forced}, return_when=asyncio.FIRST_COMPLETED)
+        forced.cancel()
+        if orderly.done():
+            await orderly
+            self._log().info("stopped")
+            return 0
+        self._log().warning("second signal: ending at once")
+        orderly.cancel()
+        with contextlib.suppress(TimeoutError, ServekitError):
+            await asyncio.wait_for(self._pool.close(0), _FORCED_SECONDS)
+        # Nothing may hold this up any more: no thread that still computes, no connection, no exit handler.
+        sys.stderr.flush()
+        os._exit(_FORCED_EXIT_CODE)
+
+    async def _stop_orderly(self, web: "WebServer", serving: asyncio.Task[None]) -> None:
+        await self._pool.drain(self._spec.serve.shutdown_grace)
+        web.stop()
+        await self._pool.close()
+        await serving
+
+    async def _reload(self) -> None:
+        if self._changes is None:
+            return
+        async for _ in self._changes():
+            self._log().info("files have changed; new workers are started")
+            try:
+                await self._pool.reload()
+            except ServekitError as error:
+                reason = str(error).partition("\n")[0]
+                self._log().error("not reloaded; the workers with the old code go on", reason=reason)
+            else:
+                self._log().info("reloaded")
+
+
+def _make_log(serve: ServeSpec) -> "FilteringBoundLogger":
+    from servekit.server.logging import make_logger, route_standard_logging  # noqa: PLC0415 - heavy
+
+    log = make_logger(serve.log_format, serve.log_level)
+    route_standard_logging(log)
+    return log
+
+
+def _import_web() -> "Callable[..., WebServer]":
+    from servekit.server.assembly import assemble  # noqa: PLC0415 - heavy
+
+    return assemble
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

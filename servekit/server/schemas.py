@@ -1,0 +1,139 @@
+"""The schemas of the OpenAPI document: the model's own, and those of what stands around them."""
+
+from typing import Any
+
+from servekit.runtime.crew import Model
+from servekit.runtime.prediction import Status
+from servekit.server.health import State
+
+__all__ = ["ID_PARAMETER", "make_components"]
+
+_Json = dict[str, Any]
+
+_ID: _Json = {"type": "string", "pattern": "^[A-Za-z0-9._~-]{1,128}$"}
+_TIME: _Json = {"type": "string", "format": "date-time"}
+_MAYBE_TIME: _Json = {"anyOf": [_TIME, {"type": "null"}]}
+_MAYBE_TEXT: _Json = {"type": ["string", "null"]}
+
+ID_PARAMETER: _Json = {"name": "id", "in": "path", "required": True, "schema": _ID}
+
+
+def make_components(model: Model) -> _Json:
+    """Return the schemas by name."""
+    schemas: _Json = {}
+    schemas["Input"] = _hoist("Input", model.input_schema, schemas)
+    schemas["Output"] = _hoist("Output", model.output_schema, schemas)
+    schemas.update(
+        Status={"type": "string", "enum": [status.value for status in Status]},
+        PredictionRequest=_request(),
+        PredictionResponse=_prediction(),
+        PredictionList=_list(),
+        Events={"type": "string", "description": _EVENTS},
+        Health=_health(),
+        Problem=_problem(),
+    )
+    return schemas
+
+
+_EVENTS = (
+    "Server-sent events, each with `id`: `start` {id, status}, `output` {chunk, index}, `log` {source, data}, "
+    "`metric` {name, value, mode}, `completed` (a PredictionResponse), `error` {error}."
+)
+
+
+def _hoist(name: str, schema: _Json, schemas: _Json) -> _Json:
+    """Put a schema's own definitions beside it: a reference goes out from the root of the whole document."""
+    definitions: _Json = schema.get("$defs", {})
+    renamed = {each: f"{name}_{each}" for each in definitions}
+    for each, definition in definitions.items():
+        schemas[renamed[each]] = _rename(definition, renamed)
+    rest = {key: value for key, value in schema.items() if key not in ("$defs", "$schema")}
+    renewed: _Json = _rename(rest, renamed)
+    return renewed
+
+
+def _rename(node: Any, renamed: dict[str, str]) -> Any:
+    if isinstance(node, list):
+        return [_rename(each, renamed) for each in node]  # pyright: ignore[reportUnknownVariableType] - any JSON
+    if not isinstance(node, dict):
+        return node
+    copy: _Json = {key: _rename(value, renamed) for key, value in node.items()}  # pyright: ignore[reportUnknownVariableType] - any JSON
+    target = copy.get("$ref")
+    if isinstance(target, str) and target.startswith("#/$defs/"):
+        copy["$ref"] = f"#/components/schemas/{renamed[target.removeprefix('#/$defs/')]}"
+    return copy
+
+
+def _request() -> _Json:
+    return {
+        "type": "object",
+        "properties": {
+            "input": {"$ref": "#/components/schemas/Input"},
+            "id": {**_ID, "description": "Made up by the server if left out"},
+            "context": {"type": ["object", "null"], "description": "Free keys and values for the predictor"},
+        },
+    }
+
+
+def _prediction() -> _Json:
+    properties: _Json = {
+        "id": _ID,
+        "status": {"$ref": "#/components/schemas/Status"},
+        "input": {"$ref": "#/components/schemas/Input"},
+        "output": {"anyOf": [{"$ref": "#/components/schemas/Output"}, {"type": "null"}]},
+        "error": _MAYBE_TEXT,
+        "logs": {"type": "string"},
+        "metrics": {
+            "type": "object",
+            "description": "In seconds, and whatever the model records",
+        },
+        "created_at": _TIME,
+        "started_at": _MAYBE_TIME,
+        "completed_at": _MAYBE_TIME,
+    }
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _list() -> _Json:
+    whole = _prediction()["properties"]
+    summary = {name: value for name, value in whole.items() if name not in ("input", "output", "logs")}
+    results = {"type": "array", "items": {"type": "object", "properties": summary, "required": list(summary)}}
+    return {"type": "object", "properties": {"results": results, "next": _MAYBE_TEXT}, "required": ["results", "next"]}
+
+
+def _health() -> _Json:
+    setup: _Json = {
+        "started_at": _TIME,
+        "completed_at": _MAYBE_TIME,
+        "status": {"enum": ["starting", "succeeded", "failed"]},
+        "logs": {"type": "string"},
+    }
+    properties: _Json = {
+        "status": {"enum": [state.value for state in State]},
+        "setup": {"type": "object", "properties": setup},
+        "version": {"type": "object"},
+        "user_healthcheck_error": {"type": "string"},
+    }
+    return {"type": "object", "properties": properties, "required": ["status", "setup", "version"]}
+
+
+def _problem() -> _Json:
+    entry = {
+        "type": "object",
+        "properties": {
+            "loc": {
+                "type": "array",
+                "items": {"type": ["string", "integer"]},
+                "description": "Where",
+            },
+            "msg": {"type": "string", "description": "What is wrong, and what was expected"},
+            "type": {"type": "string", "description": "A stable word for programs"},
+            "value": {"description": "What was given, shortened"},
+        },
+        "required": ["loc", "msg", "type"],
+    }
+    return {
+        "type": "object",
+        "properties": {"detail": {"anyOf": [{"type": "string"}, {"type": "array", "items": entry}]}},
+        "required": ["detail"],
+    }

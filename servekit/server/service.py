@@ -1,0 +1,122 @@
+"""What all routes share: the pool, the store, and the one way in which a prediction is admitted."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from servekit.errors import NotReadyError
+from servekit.runtime.crew import Model
+from servekit.runtime.pool import Pool
+from servekit.runtime.prediction import Prediction
+from servekit.schema import InputChecker
+from servekit.server.problems import Refusal
+from servekit.spec import Spec
+from servekit.store import Store
+
+__all__ = ["Request", "Service"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client asks for, whichever form its body had.
+
+    Attributes:
+        raw_input: The input object, as JSON.
+        id: The client's own id for the prediction.
+        context: Free keys and values for the predictor.
+        key: Under which the uploaded files stand, if there are any.
+        uploads: Where each upload that the input names by a token lies.
+    """
+
+    raw_input: bytes
+    id: str | None = None
+    context: dict[str, Any] | None = None
+    key: int | None = None
+    uploads: dict[str, Path] = field(default_factory=dict[str, Path])
+
+
+class Service:
+    """A predictor that is being served.
+
+    Args:
+        spec: What is served.
+        pool: Where predictions run.
+        store: Where they are kept.
+    """
+
+    def __init__(self, spec: Spec, pool: Pool, store: Store) -> None:
+        self.spec = spec
+        self.serve = spec.serve
+        self.pool = pool
+        self.store = store
+        self.started_at = time.time()
+        self._checked_model: Model | None = None
+        self._checker: InputChecker | None = None
+
+    @property
+    def title(self) -> str:
+        """What the predictor is called: its image, or else its project's folder."""
+        return self.spec.image or self.spec.root.name
+
+    @property
+    def model(self) -> Model:
+        """What the predictor takes and gives.
+
+        Raises:
+            NotReadyError: It is not loaded yet, or cannot be.
+        """
+        model = self.pool.model
+        if model is None:
+            raise NotReadyError(self._not_loaded_text())
+        return model
+
+    def admit(self, request: Request) -> Prediction:
+        """Check a request, give its prediction a slot or a place in the queue, and keep it.
+
+        Raises:
+            Refusal: The id is taken.
+            InputError: The input does not fit.
+            BusyError: All slots are taken and the queue is full.
+            NotReadyError: No worker takes predictions.
+        """
+        model = self.model
+        checker = self._checker
+        if checker is None or model is not self._checked_model:  # the first one, or the code was reloaded
+            checker = self._checker = InputChecker(model.input_schema)
+            self._checked_model = model
+        raw_input = request.raw_input
+        checker.check(raw_input)
+        if request.id is not None and self.store.get(request.id) is not None:
+            raise _refuse_duplicate(request.id)
+        prediction = self.pool.new_prediction(
+            raw_input,
+            id=request.id,
+            shown_input=checker.redact(raw_input) if model.has_secrets else None,
+            context=request.context,
+            uploads={token: str(path) for token, path in request.uploads.items()} if request.uploads else None,
+            key=request.key,
+        )
+        self.pool.submit(prediction)
+        self.store.put(prediction)
+        return prediction
+
+    def drop_files(self, request: Request) -> None:
+        """Remove the uploads of a request that came to nothing."""
+        if request.key is not None:
+            self.pool.remove_files(request.key)
+
+    def _not_loaded_text(self) -> str:
+        failure = self.pool.failure
+        if failure is None:
+            return "the predictor is being loaded; wait for /readyz to answer 200"
+        reason = str(failure).partition("\n")[0]
+        return f"no worker is ready: {reason} (the whole story is in /health-check and in the server's log)"
+
+
+def _refuse_duplicate(name: str) -> Refusal:
+    message = (
+        f"there is a prediction with the id {name!r} already; take another id, read that one with "
+        f"GET /predictions/{name}, or use PUT, which gives the same prediction again"
+    )
+    return Refusal(409, message)

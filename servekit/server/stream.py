@@ -1,0 +1,138 @@
+"""An event stream on its way to one client.
+
+One send per wake with everything there is. The stream of the client who asked for the prediction
+owns it: when that client reads too slowly the generator waits, and when it goes the prediction is
+canceled. Streams that were attached later read at their own pace and change nothing.
+"""
+
+import asyncio
+import contextlib
+
+from servekit.runtime.pool import Pool
+from servekit.runtime.prediction import Prediction
+from servekit.server.exchange import Exchange, Header
+from servekit.server.sse import KEEP_ALIVE, EventCursor, format_error
+from servekit.spec import ServeSpec
+
+__all__ = ["EventStream"]
+
+_HEADERS: list[Header] = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+_MAX_BACKLOG_EVENTS = 4096
+_MAX_BACKLOG_BYTES = 1 << 20
+"""How far a prediction may run ahead of its reader; below a quarter of it, it goes on."""
+
+_SLOW_SEND_SECONDS = 0.05
+"""A send that takes longer waits for the client; meanwhile the backlog is looked at this often."""
+
+
+class EventStream:
+    """Sends a prediction's events to one client.
+
+    Args:
+        exchange: The request that asked for them.
+        prediction: Whose events.
+        serve: For the times of keep-alive comments and of giving up.
+        pool: Where the prediction is paused and canceled; None for a stream that does not own it.
+        seen: How many of the events the client has already.
+    """
+
+    def __init__(
+        self, exchange: Exchange, prediction: Prediction, serve: ServeSpec, *, pool: Pool | None = None, seen: int = 0
+    ) -> None:
+        self._exchange = exchange
+        self._prediction = prediction
+        self._serve = serve
+        self._pool = pool
+        self._cursor = EventCursor(prediction, seen)
+        self._loop = asyncio.get_running_loop()
+        self._limit = asyncio.timeout(None)
+        self._last_sent = self._loop.time()
+        self._slow_check: asyncio.TimerHandle | None = None
+        self._is_paused = False
+        self.is_gone = False
+
+    async def run(self) -> None:
+        """Send everything until the prediction's end, or until the client is gone."""
+        watcher = self._loop.create_task(self._watch())
+        try:
+            await self._exchange.send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            # `_leave` lets this time run out, whatever is being waited for.
+            with contextlib.suppress(TimeoutError):
+                async with self._limit:
+                    await self._send_all()
+        except Exception:
+            with contextlib.suppress(Exception):  # the error on its way out says more
+                await self._end(format_error('"the server cannot send the rest of this stream; its log says why"'))
+            raise
+        finally:
+            watcher.cancel()
+            if self._is_paused and self._pool is not None:
+                self._pool.resume(self._prediction)
+
+    async def _send_all(self) -> None:
+        cursor = self._cursor
+        while not self.is_gone:
+            while not cursor.is_at_end:
+                await self._send(cursor.read())
+                self._balance()
+            if self._prediction.is_done:
+                await self._end(b"")
+                return
+            await self._wait()
+
+    async def _wait(self) -> None:
+        """Wait for the next event; tell the client that one is still there if that takes long."""
+        try:
+            async with asyncio.timeout_at(self._last_sent + self._serve.keep_alive):
+                await self._prediction.changed(self._cursor.seen)
+        except TimeoutError:
+            await self._send(KEEP_ALIVE)
+
+    async def _send(self, data: bytes) -> None:
+        now = self._loop.time()
+        self._last_sent = now
+        self._slow_check = self._loop.call_later(_SLOW_SEND_SECONDS, self._on_slow_send, now)
+        try:
+            await self._exchange.send({"type": "http.response.body", "body": data, "more_body": True})
+        finally:
+            self._slow_check.cancel()
+
+    async def _end(self, data: bytes) -> None:
+        await self._exchange.send({"type": "http.response.body", "body": data})
+
+    def _on_slow_send(self, started: float) -> None:
+        self._balance()
+        if self._loop.time() - started > self._serve.stall_timeout:
+            self._leave(f"canceled: the client read nothing for {self._serve.stall_timeout:g} seconds")
+            return
+        self._slow_check = self._loop.call_later(_SLOW_SEND_SECONDS, self._on_slow_send, started)
+
+    def _balance(self) -> None:
+        """Let the generator wait when it is too far ahead, and go on when the client has caught up."""
+        if self._pool is None or (self._cursor.is_at_end and not self._is_paused):
+            return
+        events, size = self._cursor.backlog(_MAX_BACKLOG_EVENTS)
+        if not self._is_paused and (events > _MAX_BACKLOG_EVENTS or size > _MAX_BACKLOG_BYTES):
+            self._is_paused = True
+            self._pool.pause(self._prediction)
+        elif self._is_paused and events < _MAX_BACKLOG_EVENTS // 4 and size < _MAX_BACKLOG_BYTES // 4:
+            self._is_paused = False
+            self._pool.resume(self._prediction)
+
+    async def _watch(self) -> None:
+        while (await self._exchange.receive())["type"] != "http.disconnect":
+            pass
+        self._leave("canceled: the client disconnected")
+
+    def _leave(self, reason: str) -> None:
+        """Give up on the client."""
+        self.is_gone = True
+        if self._pool is not None:
+            self._pool.cancel(self._prediction, reason)
+        with contextlib.suppress(RuntimeError):  # the stream is past waiting
+            self._limit.reschedule(self._loop.time())
