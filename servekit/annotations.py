@@ -1,6 +1,7 @@
 """Annotations as an author writes them: read from a function, looked into, and narrowed by an `Input`."""
 
 import dataclasses
+import functools
 import inspect
 import math
 import re
@@ -15,11 +16,12 @@ from typing import Annotated, Any, Final, Literal, NewType, Union, cast, get_arg
 
 import pydantic
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
-from pydantic_core import PydanticSerializationError, SchemaError
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchemaWarningKind
+from pydantic_core import PydanticSerializationError, SchemaError, core_schema
 
 from servekit.errors import SignatureError
 from servekit.predictor import InputField
+from servekit.problems import schema_has
 from servekit.types import Secret
 
 __all__ = [
@@ -36,6 +38,8 @@ __all__ = [
 CANNOT_BE_USED: Final = (PydanticUserError, PydanticUndefinedAnnotation, SchemaError, TypeError)
 """How pydantic says that it can make nothing of an annotation."""
 
+_SECRET_FORMATS: Final = frozenset({"password"})
+
 WHAT_WORKS: Final = (
     "what works: str, int, float, bool, Literal, Enum, Optional, unions, list, dict, tuple, set, "
     "TypedDict (before Python 3.12 that of typing_extensions), dataclasses, "
@@ -50,6 +54,8 @@ def read_hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
         SignatureError: An annotation names something that does not exist, or is no annotation.
     """
     inner = inspect.unwrap(function)
+    while isinstance(inner, functools.partial):
+        inner = inspect.unwrap(inner.func)
     # An object that is called has its annotations on its class; classes have none of their own to mix them up with.
     target = inner if inspect.isroutine(inner) else type(inner).__call__
     try:
@@ -107,6 +113,13 @@ class SchemaGenerator(GenerateJsonSchema):
             message = "this default is not for the schema"
             raise PydanticSerializationError(message)
         return super().encode_default(dft)
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        """Return the schema of something with a default, which an author may give a secret as mere text."""
+        described = super().default_schema(schema)
+        if described.get("default") is not None and schema_has({**described, "default": None}, _SECRET_FORMATS):
+            del described["default"]
+        return described
 
     def emit_warning(self, kind: JsonSchemaWarningKind, detail: str) -> None:
         """Say nothing: what the schema leaves out is no fault of the author's."""

@@ -81,6 +81,9 @@ class OutputEncoder:
             refuse_nan(value, encoded)
         except (TypeError, ValueError, RecursionError, _NoFormError):
             raise self._misfit(value, first) from first
+        except OutputError as error:
+            message = f"{self._misfit(value, first)}; {error}"
+            raise OutputError(message) from error
         try:
             fitting = self._validator.validate_json(encoded, strict=True, context={"files": kept})
         except pydantic.ValidationError as error:

@@ -17,6 +17,7 @@ from servekit.problems import (
     missing,
     problem,
     show,
+    show_limit,
     too_deep,
     unknown,
 )
@@ -77,7 +78,7 @@ def expectation(details: ErrorDetails) -> tuple[Kind, str | None]:
         return "type", _NOUNS[name]
     if name in _LIMITS:
         kind, text = _LIMITS[name]
-        return kind, text.format_map(context)
+        return kind, text.format_map({name: show_limit(limit) for name, limit in context.items()})
     kind = "type" if name.endswith(("_type", "is_instance_of", "value_type")) else "value"
     if found := re.match(r"Input should be (?:a valid (?=\w))?(.+)", details["msg"]):
         return kind, found[1]

@@ -43,6 +43,7 @@ class Parameter:
     annotation: Any
     default: Any
     field: InputField
+    is_file: bool = False
 
 
 def read_parameters(predict: Callable[..., Any], where: str) -> list[Parameter]:
@@ -66,9 +67,7 @@ class InputDecoder:
 
     def __init__(self, parameters: list[Parameter], where: str) -> None:
         self._names = [each.name for each in parameters]
-        for each in parameters:
-            _check_alone(each, where)
-        model = _make_model(parameters)
+        model = _make_model([_check_alone(each, where) for each in parameters])
         self.schema = _make_schema(model)
         self._redactor = Redactor(self.schema)
         self.has_secrets = self._redactor.has_secrets
@@ -140,8 +139,12 @@ def _with_none(name: str, annotation: Any, field: InputField) -> Parameter:
     return Parameter(name, annotation, default, field)
 
 
-def _check_alone(parameter: Parameter, where: str) -> None:
-    """Build the model of one parameter, so that what fails can be laid at its door."""
+def _check_alone(parameter: Parameter, where: str) -> Parameter:
+    """Build the model of one parameter, so that what fails can be laid at its door.
+
+    Returns:
+        The parameter with its default as a value of its type.
+    """
     place = f"{where}: parameter `{parameter.name}`"
     try:
         model = _make_model([parameter])
@@ -153,14 +156,18 @@ def _check_alone(parameter: Parameter, where: str) -> None:
         )
         raise SignatureError(message) from error
     refuse_local_paths(schema, place)
-    # The default of a file may be a URL, which is fetched for each prediction that needs it, not here.
-    if parameter.default is not REQUIRED and not schema_has(schema, FILE_FORMATS):
-        _check_default(parameter, model, place)
+    if schema_has(schema, FILE_FORMATS):
+        # The default of a file may be a URL, which is fetched for each prediction that needs it, not here.
+        return dataclasses.replace(parameter, is_file=True)
+    if parameter.default is REQUIRED:
+        return parameter
+    return dataclasses.replace(parameter, default=_check_default(parameter, model, place))
 
 
-def _check_default(parameter: Parameter, model: type[pydantic.BaseModel], place: str) -> None:
+def _check_default(parameter: Parameter, model: type[pydantic.BaseModel], place: str) -> Any:
     try:
-        model.__pydantic_validator__.validate_python({parameter.name: parameter.default})
+        # Not by its attribute: that of a deprecated field warns.
+        return model.__pydantic_validator__.validate_python({parameter.name: parameter.default}).__dict__["p0"]
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
         what = expectation(first)[1]
@@ -200,9 +207,9 @@ def _make_field(parameter: Parameter, order: int) -> Any:
     field = parameter.field
     is_required = parameter.default is REQUIRED
     return pydantic.Field(
+        # pydantic gives each prediction its own copy of a list, a dict or a model.
         default=... if is_required else parameter.default,
-        # Gives each prediction its own copy of a list, an Enum for its value, and a file for its URL.
-        validate_default=not is_required,
+        validate_default=parameter.is_file and not is_required,
         alias=parameter.name,
         title=parameter.name.replace("_", " ").strip().title(),
         description=field.description,

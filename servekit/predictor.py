@@ -175,7 +175,7 @@ def load_predictor(reference: str, root: Path) -> LoadedPredictor:
 
 def _unbound_predict(target: Any, reference: str) -> Callable[..., Any]:
     if not _has_own(target, "predict"):
-        methods = [name for name, _ in inspect.getmembers_static(target, inspect.isfunction)]
+        methods = [name for name, _ in inspect.getmembers_static(target, inspect.isfunction) if name != "predict"]
         near = difflib.get_close_matches("predict", methods, n=1)
         hint = f'; did you mean "{near[0]}"?' if near else ""
         message = f"{reference} has no predict method{hint}; write `def predict(self, ...)`"

@@ -6,7 +6,7 @@ The check against the JSON Schema (`servekit.schema`) and the decoding into type
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -26,6 +26,7 @@ __all__ = [
     "problem",
     "schema_has",
     "show",
+    "show_limit",
     "too_deep",
     "unknown",
 ]
@@ -88,6 +89,11 @@ def show(value: Any) -> str:
     return _cut(_as_json(value), _SHOWN_IN_TEXT)
 
 
+def show_limit(limit: object) -> str:
+    """Return a limit as its author wrote it, `1` where a check turned it into `1.0`."""
+    return str(int(limit)) if isinstance(limit, float) and limit.is_integer() else str(limit)
+
+
 def schema_has(schema: JsonValue, formats: frozenset[str]) -> bool:
     """Whether a JSON Schema has a string of one of these formats anywhere."""
     if isinstance(schema, dict):
@@ -105,13 +111,15 @@ class Redactor:
     def __init__(self, schema: dict[str, Any]) -> None:
         self._schema = schema
         self._definitions: dict[str, Any] = schema.get("$defs", {})
-        self.has_secrets = _has_secret(schema)
+        self._leading: dict[int, bool] = {}
+        self.has_secrets = self._leads_to_secret(schema)
 
     def redact(self, document: JsonValue) -> JsonValue:
         """Return the document without its secrets; the argument itself where there are none.
 
-        In an input with secrets, names that the schema does not have and whatever lies too deep to be
-        looked at are hidden as well: a misspelt name may hold a secret.
+        In an input with secrets more is hidden than these: names that the schema does not have, text
+        where something with a secret in it belongs, and whatever lies too deep to be looked at. Each
+        may be a secret that was put in the wrong place.
         """
         return self._mask(document, [self._schema], 0) if self.has_secrets else document
 
@@ -121,11 +129,41 @@ class Redactor:
         here = self._flatten(schemas)
         if depth > _MAX_DEPTH or any(_is_secret(schema) for schema in here):
             return MASK
+        if isinstance(value, str) and any(self._leads_to_secret(schema) for schema in here):
+            return MASK
         if isinstance(value, dict):
             return {key: self._mask(item, _schemas_of_key(here, key), depth + 1) for key, item in value.items()}
         if isinstance(value, list):
             return [self._mask(item, _schemas_of_item(here, i), depth + 1) for i, item in enumerate(value)]
         return value
+
+    def _leads_to_secret(self, schema: dict[str, Any]) -> bool:
+        """Whether a secret may be anywhere in what a schema describes."""
+        if id(schema) not in self._leading:
+            self._leading[id(schema)] = any(map(_is_secret, self._walk(schema)))
+        return self._leading[id(schema)]
+
+    def _walk(self, start: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        seen: set[int] = set()
+        waiting = [start]
+        while waiting:
+            schema = waiting.pop()
+            if id(schema) not in seen:
+                seen.add(id(schema))
+                yield schema
+                waiting.extend(self._parts(schema))
+
+    def _parts(self, node: JsonValue) -> Iterator[dict[str, Any]]:
+        """Give the schemas just below one, those it refers to included."""
+        if isinstance(node, dict):
+            if isinstance(node.get("$ref"), str):
+                yield self._definitions.get(node["$ref"].rpartition("/")[2], {})
+            for name, part in node.items():
+                if name != "$defs":
+                    yield from (part,) if isinstance(part, dict) else self._parts(part)
+        elif isinstance(node, list):
+            for part in node:
+                yield from (part,) if isinstance(part, dict) else self._parts(part)
 
     def _flatten(self, schemas: list[JsonValue]) -> list[dict[str, Any]]:
         """Return all schemas that may describe a value: references followed, unions opened, each once.
@@ -174,12 +212,6 @@ _HIDDEN: Final[dict[str, Any]] = {"type": "string", "format": "password", "write
 def _is_secret(schema: dict[str, Any]) -> bool:
     """Whether a schema is that of a `Secret`, or of pydantic's `SecretStr`."""
     return "x-servekit-secret" in schema or (schema.get("format") == "password" and schema.get("writeOnly") is True)
-
-
-def _has_secret(schema: JsonValue) -> bool:
-    if isinstance(schema, dict):
-        return _is_secret(schema) or any(_has_secret(part) for part in schema.values())
-    return isinstance(schema, list) and any(_has_secret(part) for part in schema)
 
 
 def _shorten(value: Any) -> Any:

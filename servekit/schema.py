@@ -23,6 +23,7 @@ from servekit.problems import (
     invalid_json,
     missing,
     problem,
+    show_limit,
     too_deep,
     unknown,
 )
@@ -181,7 +182,7 @@ class _Explainer:
                 yield problem(loc, "value", "expected items that are all different, got some twice", value)
             case str() if keyword in _LIMITS:
                 kind, text = _LIMITS[keyword]
-                yield expected(loc, kind, text.format(node[keyword]), value)
+                yield expected(loc, kind, text.format(show_limit(node[keyword])), value)
             case _:
                 yield problem(loc, "value", f"does not fit the schema ({keyword})", value)
 
