@@ -61,6 +61,7 @@ class ThreadBridge(Generic[_T]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._job: Future[None] | None = None
         self._waiters: list[asyncio.Future[None]] = []
+        self._is_left = False
 
     async def next_batch(self) -> list[_T]:
         """Wait until there is an item, and take all there are.
@@ -84,7 +85,8 @@ class ThreadBridge(Generic[_T]):
         """Iterate over the items one by one; the producer is stopped when the iteration is left.
 
         `aclose` of the iterator waits for the producer's end, as that of the bridge does. A cancelled iteration
-        does not wait: the thread ends by itself at its next item.
+        does not wait: the thread ends by itself at its next item, and what closing the iterable then raises goes
+        to the loop's exception handler.
         """
         producer = self._producer
         items = producer.items
@@ -102,6 +104,8 @@ class ThreadBridge(Generic[_T]):
             raise
         finally:
             self.stop()
+            self._is_left = True
+            self._report_if_left()
 
     def stop(self) -> None:
         """Ask the producer to close its iterable at the next item; callable from any thread, does not wait.
@@ -163,6 +167,7 @@ class ThreadBridge(Generic[_T]):
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
+        self._report_if_left()
 
     # ------------------------------------------------------------------ beginning and end
 
@@ -194,6 +199,14 @@ class ThreadBridge(Generic[_T]):
             self._producer.end_without_run(CancelationError())
         else:
             self._producer.end_without_run(RuntimeError("the executor was shut down before the generator could begin"))
+
+    def _report_if_left(self) -> None:
+        producer = self._producer
+        if self._is_left and self._loop is not None and producer.ended and producer.error_in_close:
+            error = self._take_error()
+            if error is not None:
+                message = "closing a generator in a thread failed after its consumer had gone"
+                self._loop.call_exception_handler({"message": message, "exception": error})
 
     def _take_error(self) -> BaseException | None:
         error, self._producer.error = self._producer.error, None

@@ -38,7 +38,7 @@ _LOOK_FOR_LOOP_EVERY = 0.25
 """Seconds between two looks, while there is no room, at whether the loop was closed: nobody else would tell."""
 
 _MAX_FAILURES = 4
-"""How often a stage after the iterable is tried again: it may be struck from outside, or simply be faulty."""
+"""How often closing, leaving and telling are tried again when something strikes them that is no `Exception`."""
 
 
 class Producer(Generic[_T]):
@@ -141,14 +141,14 @@ class Producer(Generic[_T]):
         except BaseException as error:  # noqa: BLE001 - the border to the author's code; the consumer gets it
             self._note(error, number)
             self._failures = failures + 1
-            if number == 0 or failures == _MAX_FAILURES:
+            if number == 0 or isinstance(error, Exception) or failures == _MAX_FAILURES:
                 self._stage = number + 1
 
     def _note(self, error: BaseException, number: int) -> None:
-        """Keep the first error for the consumer; a cancelation that comes when all is done is none."""
+        """Keep the first error for the consumer; what closing raised counts for more than a mere cancelation."""
         if number > 0 and isinstance(error, CancelationError):
-            return
-        if self.error is None:
+            return  # too late: there is nothing left to cancel
+        if self.error is None or (number > 0 and isinstance(self.error, CancelationError)):
             self.error_in_close = number > 0
             self.error = error
         elif error is not self.error:
