@@ -1,0 +1,76 @@
+"""Where the errors of every command become messages and exit codes: here, and nowhere else."""
+
+import functools
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Final
+
+import typer
+
+from servekit.errors import ServekitError
+from servekit_cli.terminal import paint, say
+
+__all__ = ["EXIT_CODES", "guard"]
+
+_BUG: Final = 70
+_INTERRUPTED: Final = 130
+_PIPE_CLOSED: Final = 141
+
+# The errors' own codes are on their classes; a test keeps this list complete.
+EXIT_CODES: Final = {
+    0: "done",
+    1: "the prediction failed, or doctor found a problem",
+    2: "bad use or bad input",
+    3: "bad spec",
+    4: "no usable predictor",
+    5: "setup failed",
+    6: "no environment",
+    7: "busy",
+    8: "a worker died",
+    _BUG: "a fault of servekit itself",
+    _INTERRUPTED: "interrupted",
+    _PIPE_CLOSED: "the reader of the output went away",
+    143: "terminated",
+}
+
+
+def guard(command: Callable[..., int | None], *, is_debug: bool) -> Callable[..., None]:
+    """Make a command end with an exit code whatever happens in it.
+
+    Args:
+        command: Returns its exit code, or None for 0.
+        is_debug: Whether errors show where in servekit they come from.
+    """
+
+    @functools.wraps(command)
+    def guarded(*args: object, **kwargs: object) -> None:
+        raise typer.Exit(_run(lambda: command(*args, **kwargs), is_debug=is_debug))
+
+    return guarded
+
+
+def _run(command: Callable[[], int | None], *, is_debug: bool) -> int:
+    try:
+        code = command() or 0
+        sys.stdout.flush()
+    except ServekitError as error:
+        if is_debug:
+            traceback.print_exc()
+        say(f"{paint('Error:', 'red')} {error}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        say("Interrupted.")
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # What is still in the buffer has nowhere to go, and the interpreter must not try again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
+    except Exception as error:  # noqa: BLE001 - the border: whatever it is, it ends as a message and a code
+        if is_debug:
+            traceback.print_exc()
+        say(f"{paint('Error:', 'red')} servekit itself failed: {type(error).__name__}: {error}")
+        say("Run `servekit --debug ...` to see where, and please report it.")
+        return _BUG
+    return code

@@ -1,0 +1,103 @@
+"""What `servekit doctor` looks at, in the order in which one thing needs the other."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from servekit.errors import (
+    EnvironmentBuildError,
+    PredictorError,
+    ServekitError,
+    SignatureError,
+    SpecError,
+    UsageError,
+)
+from servekit.runtime.crew import Model
+from servekit.spec import Spec
+from servekit.spec.schema import render_spec_schema
+from servekit_cli.environment import needs_environment, prepare_environment
+from servekit_cli.options import load_spec_for_run
+from servekit_cli.running import inspect_model
+from servekit_cli.scaffold import SCHEMA_PATH
+
+__all__ = ["Finding", "diagnose"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        grade: `problem` means that the predictor cannot run.
+        subject: What was looked at.
+        text: How it is, and what to do about it.
+    """
+
+    grade: Literal["good", "warning", "problem"]
+    subject: str
+    text: str
+
+
+def diagnose(path: Path) -> Iterator[Finding]:
+    """Look at a project; ends at the first problem that hides what comes after it."""
+    try:
+        spec = load_spec_for_run(path)
+    except (SpecError, UsageError) as error:
+        yield Finding("problem", "spec", str(error))
+        return
+    yield Finding("good", "spec", f"{spec.path} can be used")
+    yield from _look_at_editor_schema(spec)
+    yield from _look_at_machine(spec)
+    try:
+        python = prepare_environment(spec)
+    except EnvironmentBuildError as error:
+        yield Finding("problem", "environment", str(error))
+        return
+    kind = (
+        "made for this spec" if needs_environment(spec) else "the one that runs this command, as no dependency is named"
+    )
+    yield Finding("good", "environment", f"{python} ({kind})")
+    yield from _look_at_predictor(spec, python)
+
+
+def _look_at_editor_schema(spec: Spec) -> Iterator[Finding]:
+    file = spec.root / SCHEMA_PATH
+    if file.is_file() and file.read_text(encoding="utf-8") != render_spec_schema():
+        remedy = f"Write it anew: servekit schema --spec > {SCHEMA_PATH}"
+        yield Finding("warning", "editor", f"{SCHEMA_PATH} is from another version of servekit.\n{remedy}")
+
+
+def _look_at_machine(spec: Spec) -> Iterator[Finding]:
+    if spec.build.gpu and not Path("/dev/nvidiactl").exists():
+        text = "build.gpu is true, and there is no NVIDIA GPU here.\nThe predictor must do without one on this machine."
+        yield Finding("warning", "GPU", text)
+    cores = os.cpu_count() or 1
+    if spec.serve.workers > cores:
+        text = f"serve.workers is {spec.serve.workers}, and there are {cores} processor cores here.\nUse fewer workers."
+        yield Finding("warning", "workers", text)
+
+
+def _look_at_predictor(spec: Spec, python: Path) -> Iterator[Finding]:
+    try:
+        model = inspect_model(spec, python)
+    except SignatureError as error:
+        yield Finding("problem", "types", f"{error}\n{_TYPES_REMEDY}")
+    except PredictorError as error:
+        yield Finding("problem", "predictor", str(error))
+    except ServekitError as error:
+        yield Finding("problem", "predictor", f"{error}\n{_IMPORT_REMEDY}")
+    else:
+        yield Finding("good", "predictor", f"{spec.predictor} can be imported")
+        yield Finding("good", "types", _describe(model))
+
+
+def _describe(model: Model) -> str:
+    inputs = ", ".join(model.input_schema.get("properties", {})) or "nothing"
+    manner = "text piece by piece" if model.concatenates else "items one by one" if model.streams else "one value"
+    return f"predict takes {inputs} and gives {manner}"
+
+
+_TYPES_REMEDY = "Correct the annotations of predict; docs/reference/python.md lists what they may be."
+_IMPORT_REMEDY = "Mend what the traceback shows; a missing package belongs under build in the spec."

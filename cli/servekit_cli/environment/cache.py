@@ -1,0 +1,56 @@
+"""Where environments are kept, and how one comes to be there: whole, or not at all.
+
+An environment is made in a folder of its own and renamed when it is complete, while a lock on its key is
+held. So whoever sees it may use it without a lock, and what a crash leaves half made is never used and is
+removed by the next one that wants the same environment.
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["cache_directory", "keep"]
+
+
+def cache_directory() -> Path:
+    """Give the folder for everything that can be made again: `SERVEKIT_CACHE_DIR`, or the user's cache folder."""
+    if named := os.environ.get("SERVEKIT_CACHE_DIR"):
+        return Path(named).absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "servekit"
+
+
+def keep(folder: Path, make: Callable[[Path], None], is_complete: Callable[[Path], bool]) -> None:
+    """Have a folder be there: use the one that is, or make it.
+
+    Waits while another process makes the same one.
+
+    Args:
+        folder: Where it is to stand in the end.
+        make: Makes it at the path that it is given, which does not exist; the folder is moved afterwards.
+        is_complete: Whether what stands at a path can be used.
+    """
+    if is_complete(folder):
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(folder.with_name(f"{folder.name}.lock")):
+        if is_complete(folder):  # another process made it meanwhile
+            return
+        for leftover in (folder, *folder.parent.glob(f"{folder.name}.part-*")):
+            shutil.rmtree(leftover, ignore_errors=True)
+        part = Path(tempfile.mkdtemp(prefix=f"{folder.name}.part-", dir=folder.parent))
+        try:
+            make(part / "environment")
+            (part / "environment").rename(folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def _locked(file: Path) -> Generator[None]:
+    with file.open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

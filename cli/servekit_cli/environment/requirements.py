@@ -1,0 +1,102 @@
+"""What is to be installed, and the text that decides about it.
+
+Nothing here writes or starts anything: files are read, so that the same text gives the same environment.
+"""
+
+import importlib.metadata
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from servekit.errors import EnvironmentBuildError
+from servekit.spec import Spec
+
+__all__ = ["Dependencies", "read_dependencies", "read_worker_requirements"]
+
+_INCLUDE: Final = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[ =]*(\S+)")
+_LOCAL: Final = re.compile(
+    r"""^\s*(?:-e|--editable|\.{1,2}/)|@\s*(?:file:|\.)|\b(?:path|directory|editable)\s*=\s*"(?!\."\s)""", re.MULTILINE
+)
+_EXTRA: Final = re.compile(r"""extra\s*==\s*['"]worker['"]""")
+
+
+@dataclass(frozen=True)
+class Dependencies:
+    """The Python dependencies of a spec.
+
+    Attributes:
+        packages: Requirements as they stand in the spec.
+        files: Files to install from: a requirements file, or a pyproject.toml.
+        locked_project: The folder whose uv.lock is to be exported and installed, if it has one.
+        contents: Every text that decides what gets installed, for the key of the environment.
+    """
+
+    packages: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+    locked_project: Path | None = None
+    contents: tuple[str, ...] = ()
+
+    @property
+    def depend_on_place(self) -> bool:
+        """Whether a relative path is among them, so that they mean other things in another folder."""
+        return any(_LOCAL.search(text) for text in self.contents)
+
+
+def read_dependencies(spec: Spec) -> Dependencies:
+    """Read what a spec depends on.
+
+    Raises:
+        EnvironmentBuildError: A file that the spec names, or that such a file includes, is not there.
+    """
+    build = spec.build
+    if build.python_project:
+        return _read_project(spec.root / build.python_project)
+    if build.python_requirements:
+        file = spec.root / build.python_requirements
+        texts = tuple(_read_with_includes(file, "build.python_requirements", set()))
+        return Dependencies(files=(file,), contents=texts)
+    return Dependencies(packages=build.python_packages, contents=build.python_packages)
+
+
+def read_worker_requirements() -> tuple[str, ...]:
+    """List what a worker needs beside the model's own dependencies: servekit's extra `worker`."""
+    found: list[str] = []
+    for requirement in importlib.metadata.requires("servekit") or ():
+        name, _, marker = requirement.partition(";")
+        if not _EXTRA.search(marker):
+            continue
+        rest = re.sub(r"\s+and\s*$|^\s*and\s+", "", _EXTRA.sub("", marker)).strip()
+        found.append(f"{name.strip()}; {rest}" if rest else name.strip())
+    return tuple(found)
+
+
+def _read_project(folder: Path) -> Dependencies:
+    project, lock = folder / "pyproject.toml", folder / "uv.lock"
+    text = _read(project, "build.python_project")
+    if lock.is_file():
+        return Dependencies(locked_project=folder, contents=(text, _read(lock, "build.python_project")))
+    return Dependencies(files=(project,), contents=(text,))
+
+
+def _read_with_includes(file: Path, named_by: str, seen: set[Path]) -> Iterator[str]:
+    if file in seen:
+        return
+    seen.add(file)
+    text = _read(file, named_by)
+    yield text
+    for line in text.splitlines():
+        if (match := _INCLUDE.match(line)) and "://" not in match[1]:
+            yield from _read_with_includes(file.parent / match[1], str(file), seen)
+
+
+def _read(file: Path, named_by: str) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise EnvironmentBuildError(
+            f"There is no file {file}, which {named_by} names.\nMake it, or correct the name."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise EnvironmentBuildError(f"{file}, which {named_by} names, cannot be read: {error}.") from error

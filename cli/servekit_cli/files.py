@@ -1,0 +1,101 @@
+"""Write the files in an output: what the schema calls a file comes as a data URL and becomes a file."""
+
+import base64
+import binascii
+import mimetypes
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+from servekit.errors import UsageError
+from servekit_cli.schemas import Schema, is_file, item_schema, property_schema
+from servekit_cli.terminal import say
+
+__all__ = ["FileWriter"]
+
+_EXTENSIONS: Final = {"image/webp": ".webp", "audio/wav": ".wav", "audio/mpeg": ".mp3", "text/plain": ".txt"}
+"""Where `mimetypes` knows none, or one that differs from system to system."""
+
+
+class _WrittenFile(str):
+    """The path of a file that was written, standing where its content was."""
+
+    __slots__ = ()
+
+
+class FileWriter:
+    """Writes the files of one output.
+
+    Args:
+        schema: The JSON Schema of the output.
+        target: What `-o` names: the file itself, if the output is one file, else the beginning of the names.
+    """
+
+    def __init__(self, schema: Schema, target: Path | None) -> None:
+        self._schema = schema
+        self._target = target
+
+    @staticmethod
+    def was_file(value: object) -> bool:
+        """Whether a value stands for one file, or a list of nothing but files, which needs no more output."""
+        if isinstance(value, list):
+            items: list[object] = value  # pyright: ignore[reportUnknownVariableType] # JSON
+            return bool(items) and all(isinstance(item, _WrittenFile) for item in items)
+        return isinstance(value, _WrittenFile)
+
+    def take_out(self, value: Any, schema: Schema, place: tuple[str, ...]) -> Any:
+        """Write the files in a value and return the value with their paths.
+
+        Args:
+            value: JSON, decoded.
+            schema: What it fits.
+            place: Where in the output it stands; part of the file's name, unless empty.
+        """
+        if isinstance(value, str):
+            if value.startswith("data:") and is_file(schema, self._schema):
+                return self._write(value, place)
+            return value
+        if isinstance(value, list):
+            item = item_schema(schema, self._schema)
+            items: list[Any] = value  # pyright: ignore[reportUnknownVariableType] # JSON
+            return [self.take_out(each, item, (*place, str(index))) for index, each in enumerate(items)]
+        if isinstance(value, Mapping):
+            members: Mapping[str, Any] = value  # pyright: ignore[reportUnknownVariableType] # JSON
+            return {
+                name: self.take_out(each, property_schema(schema, self._schema, name), (*place, name))
+                for name, each in members.items()
+            }
+        return value
+
+    def _write(self, url: str, place: tuple[str, ...]) -> str:
+        media_type, content = _decode(url)
+        path = self._name(media_type, place)
+        try:
+            path.write_bytes(content)
+        except OSError as error:
+            raise UsageError(f"{path} cannot be written: {error.strerror}.\nName another file with -o.") from error
+        say(f"Written output to: {path}")
+        return _WrittenFile(path)
+
+    def _name(self, media_type: str, place: tuple[str, ...]) -> Path:
+        extension = _EXTENSIONS.get(media_type) or mimetypes.guess_extension(media_type) or ".bin"
+        base = self._target
+        if base is None or base.is_dir():
+            base = (base or Path()) / f"output{extension}"
+        if not place:
+            return base
+        # Names come from the model; as part of a file name they may not lead elsewhere.
+        inner = ".".join(part.replace("/", "_").replace("\0", "_") for part in place)
+        return base.with_name(f"{base.stem}.{inner}{extension}")
+
+
+def _decode(url: str) -> tuple[str, bytes]:
+    head, _, body = url[len("data:") :].partition(",")
+    media_type, *parameters = head.split(";")
+    if "base64" not in parameters:
+        return media_type or "text/plain", unquote_to_bytes(body)
+    try:
+        return media_type, base64.b64decode(body, validate=True)
+    except binascii.Error as error:
+        raise UsageError(f"the output holds a file that cannot be decoded: {error}") from error

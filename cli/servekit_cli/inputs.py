@@ -1,0 +1,178 @@
+"""From `-i name=value` and `--json` to the JSON that a predictor takes.
+
+The schema decides how a text is read. What does not fit is passed on as it is: the input is checked as a
+whole afterwards, by the same checker that the server uses, which says it better.
+"""
+
+import json
+import re
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from servekit.errors import UsageError
+from servekit_cli.schemas import accepted_kinds, item_schema, resolve
+
+__all__ = ["InputRequest", "PredictionInput", "read_arguments"]
+
+_MISSING: Final = object()
+_URL: Final = re.compile(r"data:|[a-z]+://", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class PredictionInput:
+    """An input, ready to be checked and run.
+
+    Attributes:
+        raw: The input object as JSON.
+        uploads: The local file of each upload token in it.
+    """
+
+    raw: bytes
+    uploads: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class InputRequest:
+    """What the arguments of a command ask for, before the schema is known.
+
+    Attributes:
+        base: The object that `--json` gave.
+        pairs: Name and text of each `-i`, in their order.
+    """
+
+    base: Mapping[str, Any]
+    pairs: tuple[tuple[str, str], ...]
+
+    def fit(self, schema: Mapping[str, Any]) -> PredictionInput:
+        """Read the texts as the schema of the input wants them.
+
+        Raises:
+            UsageError: A file is missing, or something is given twice that is no list.
+        """
+        reader = _Reader(schema)
+        values = dict(self.base)
+        for name, texts in self._texts_by_name().items():
+            values[name] = reader.read(name, texts)
+        return PredictionInput(json.dumps(values, ensure_ascii=False).encode(), reader.uploads)
+
+    def _texts_by_name(self) -> dict[str, list[str]]:
+        grouped: dict[str, list[str]] = {}
+        for name, text in self.pairs:
+            grouped.setdefault(name, []).append(text)
+        return grouped
+
+
+def read_arguments(pairs: Sequence[str], json_text: str | None) -> InputRequest:
+    """Read what `-i` and `--json` say; `-i` wins over `--json`.
+
+    Args:
+        pairs: Each `name=value`.
+        json_text: An object as JSON, `@file`, or `@-` for stdin.
+
+    Raises:
+        UsageError: A pair has no `=`, a file is missing, or the JSON is none or no object.
+    """
+    return InputRequest(_read_object(json_text), tuple(_split_pair(pair) for pair in pairs))
+
+
+def _split_pair(pair: str) -> tuple[str, str]:
+    name, equals, text = pair.partition("=")
+    if not equals or not name.strip():
+        raise UsageError(f'-i wants name=value, and got "{pair}".\nWrite for example -i prompt="a quiet lake".')
+    return name.strip(), text
+
+
+def _read_object(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    source, content = "--json", text
+    if text == "@-":
+        source, content = "stdin", sys.stdin.read()
+    elif text.startswith("@"):
+        source, content = text[1:], _read_text(text[1:], "--json")
+    try:
+        value = json.loads(content)
+    except ValueError as error:
+        raise UsageError(f"{source} is not JSON: {error}.\nGive the input as one JSON object.") from None
+    if not isinstance(value, dict):
+        raise UsageError(f'{source} holds no JSON object.\nGive the input as {{"name": value, ...}}.')
+    return {str(name): member for name, member in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] # JSON
+
+
+class _Reader:
+    """Reads texts by one schema, and gathers the files that they name."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self.uploads: dict[str, str] = {}
+        self._root = schema
+        self._properties: Mapping[str, Any] = schema.get("properties", {})
+
+    def read(self, name: str, texts: Sequence[str]) -> Any:
+        schema = resolve(self._properties.get(name, {}), self._root)
+        kinds = accepted_kinds(schema, self._root)
+        if "array" in kinds and not (len(texts) == 1 and "string" in kinds):
+            return self._read_list(name, texts, schema)
+        if len(texts) > 1:
+            raise UsageError(f"-i {name}=... is given {len(texts)} times, and {name} is no list.\nGive it once.")
+        return self._read_one(name, texts[0], kinds)
+
+    def _read_list(self, name: str, texts: Sequence[str], schema: Mapping[str, Any]) -> Any:
+        if len(texts) == 1:
+            whole = _parse(texts[0] if not texts[0].startswith("@") else "")
+            if isinstance(whole, list) or (whole is None and "null" in accepted_kinds(schema, self._root)):
+                return whole  # pyright: ignore[reportUnknownVariableType] # JSON
+        kinds = accepted_kinds(item_schema(schema, self._root), self._root)
+        return [self._read_one(name, text, kinds) for text in texts]
+
+    def _read_one(self, name: str, text: str, kinds: frozenset[str]) -> Any:
+        if text.startswith("@"):
+            if "file" in kinds:
+                return self._upload(name, text[1:])
+            text = _read_text(text[1:], f"-i {name}")
+        elif kinds <= {"file", "null"} and "file" in kinds and not _URL.match(text):
+            raise UsageError(
+                f'{name} is a file, and "{text}" is neither @file nor a URL.\nWrite -i {name}=@{text} to send a file.'
+            )
+        if kinds <= {"string", "file", "null"} and kinds & {"string", "file"}:
+            return text
+        value = _parse(text)
+        return text if value is _MISSING else value
+
+    def _upload(self, name: str, path: str) -> str:
+        file = _find_file(path, f"-i {name}")
+        token = f"upload:{secrets.token_urlsafe(12)}/{file.name}"
+        self.uploads[token] = str(file)
+        return token
+
+
+def _parse(text: str) -> Any:
+    """Read JSON; True and False, as Python writes them, are taken as well."""
+    try:
+        return json.loads({"True": "true", "False": "false", "None": "null"}.get(text, text))
+    except ValueError:
+        return _MISSING
+
+
+def _find_file(path: str, option: str) -> Path:
+    file = Path(path).expanduser()
+    if not file.is_file():
+        what = "is a folder" if file.is_dir() else "does not exist"
+        raise UsageError(
+            f"{option} names the file {path}, which {what}.\n"
+            "Correct the path. A text that begins with @ is given by --json."
+        )
+    return file.absolute()
+
+
+def _read_text(path: str, option: str) -> str:
+    file = _find_file(path, option)
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise UsageError(f"{option} names {path}, which is not UTF-8 text.\nSave it as UTF-8.") from None
+    except OSError as error:
+        raise UsageError(f"{option} names {path}, which cannot be read: {error.strerror}.") from error
