@@ -21,7 +21,7 @@ from typing import BinaryIO, Final
 from urllib.parse import urljoin
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, LocationParseError
+from urllib3.exceptions import HTTPError, LocationParseError, NewConnectionError
 from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import Url, make_headers, parse_url
@@ -160,6 +160,8 @@ class Fetch:
         """Put what goes wrong on the network into words, and tell a broken connection from the rest."""
         try:
             yield
+        except NewConnectionError as error:  # to urllib3 it is a kind of timeout
+            raise _BrokenError(str(error.__cause__ or error)) from error
         except (TimeoutError, HTTPTimeoutError) as error:
             raise self._too_slow(target) from error
         except ssl.SSLCertVerificationError as error:
