@@ -3,20 +3,22 @@
 Directives:
 - servekit-spec: a table per section of servekit.yaml
 - servekit-settings: the serve fields with their variables and flags
-- servekit-commands: each command with its arguments and options
-- servekit-exit-codes: each error with its exit code and HTTP status
+- servekit-commands: the help of each command
+- servekit-exit-codes: each exit code of the command line
+- servekit-errors: each error with its exit code and HTTP status
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from types import NoneType
 from typing import Any, get_args
 
-import typer
 from docutils import nodes
 from docutils.statemachine import StringList
 from pydantic.fields import FieldInfo
-from servekit_cli.main import app
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -24,6 +26,8 @@ from servekit import errors
 from servekit.spec import SpecFile
 from servekit.spec.overrides import list_settings
 from servekit.spec.section import Section
+from servekit_cli.border import EXIT_CODES
+from servekit_cli.main import COMMANDS
 
 
 def describe_spec() -> Iterator[str]:
@@ -45,20 +49,23 @@ def describe_settings() -> Iterator[str]:
 
 
 def describe_commands() -> Iterator[str]:
-    """Write each command as the command line itself knows it."""
-    group = typer.main.get_command(app)
-    context = typer.Context(group, info_name="servekit")
-    for name in group.list_commands(context):  # type: ignore[attr-defined]
-        command = group.get_command(context, name)  # type: ignore[attr-defined]
-        inner = typer.Context(command, info_name=name, parent=context)
-        yield from ("", f"## servekit {name}", "", _first_paragraphs(command.help or ""), "")
-        usage = " ".join(("servekit", name, *command.collect_usage_pieces(inner)))
-        yield from ("```text", usage, "```", "")
-        yield from _describe_parameters(command.get_params(inner))
+    """Write the help of each command, as the command line itself prints it."""
+    environ = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1"}
+    for name, _, _ in COMMANDS:
+        command = [sys.executable, "-m", "servekit_cli", name, "--help"]
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+        yield from ("", f"## servekit {name}", "", "```text", *done.stdout.splitlines(), "```")
 
 
 def describe_exit_codes() -> Iterator[str]:
-    """Write each exit code with the errors that lead to it."""
+    """Write each exit code with its meaning."""
+    yield from _start_table("Exit code", "Meaning")
+    for code, meaning in EXIT_CODES.items():
+        yield _row(str(code), meaning)
+
+
+def describe_errors() -> Iterator[str]:
+    """Write each error with the exit code and the HTTP status that it leads to."""
     kinds = [value for name in errors.__all__ if issubclass(value := getattr(errors, name), errors.ServekitError)]
     yield from _start_table("Error", "Exit code", "HTTP status", "Meaning")
     for kind in sorted(kinds, key=lambda kind: (kind.exit_code, kind.__name__)):
@@ -120,28 +127,6 @@ def _show_default(field: FieldInfo) -> str:
     return _code(json.dumps(default))
 
 
-def _describe_parameters(parameters: Sequence[Any]) -> Iterator[str]:
-    shown = [each for each in parameters if not getattr(each, "hidden", False) and each.name != "help"]
-    if not shown:
-        return
-    yield from _start_table("Argument or option", "Default", "Meaning")
-    for parameter in shown:
-        names = [parameter.human_readable_name] if parameter.param_type_name == "argument" else _spell(parameter)
-        default = parameter.default
-        is_told = default not in (None, False, (), []) and not callable(default)
-        meaning = getattr(parameter, "help", None) or ""
-        yield _row(", ".join(_code(name) for name in names), _code(default) if is_told else "", meaning)
-
-
-def _spell(option: Any) -> list[str]:
-    value = "" if option.is_flag else f" {option.metavar or option.type.name.upper()}"
-    return [f"{name}{value}" for name in (*option.opts, *option.secondary_opts)]
-
-
-def _first_paragraphs(text: str) -> str:
-    return text.replace("\b", "").replace("\f", "").strip()
-
-
 def _start_table(*heads: str) -> Iterator[str]:
     yield ""
     yield _row(*heads)
@@ -171,4 +156,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("servekit-settings", _make_directive(describe_settings))
     app.add_directive("servekit-commands", _make_directive(describe_commands))
     app.add_directive("servekit-exit-codes", _make_directive(describe_exit_codes))
+    app.add_directive("servekit-errors", _make_directive(describe_errors))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -35,15 +35,13 @@ class Predictor(BasePredictor):
         """Write the prompt's continuation, one word at a time."""
         choose = random.Random(seed).choice  # noqa: S311 - the text is no secret
         written = split_words(prompt)
-        for count in range(1, max_tokens + 1):
-            candidates = self.find_candidates(written)
-            if not candidates:
-                current_scope().log(f"nothing ever followed {written[-1:]} in {TEXT.name}")
-                return
+        count = 0
+        while count < max_tokens and (candidates := self.find_candidates(written)):
             time.sleep(delay)
             written.append(choose(candidates))
-            current_scope().record_metric("words", count)
+            count += 1
             yield join_word(written[-1])
+        current_scope().record_metric("words", count)
 
     def find_candidates(self, written: list[str]) -> list[str]:
         """Return what may come next: what followed the last two words, or else the last one."""
