@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.systems import System, prepare_launch
 
-__all__ = ["LOAD_CPUS", "SERVER_CPUS", "Server", "ServerFailedError", "pinned_to", "run_server"]
+__all__ = ["LOAD_CPUS", "SERVER_CPUS", "Server", "ServerFailedError", "pinned_to", "read_busy_seconds", "run_server"]
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 5.0
@@ -37,6 +37,15 @@ def pinned_to(cpus: set[int]) -> Generator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+def read_busy_seconds() -> float:
+    """Give how long the server's CPU has been busy since the machine started, for whomever."""
+    names = {f"cpu{cpu}" for cpu in SERVER_CPUS}
+    lines = (line.split() for line in Path("/proc/stat").read_text().splitlines())
+    # user, nice, system, idle, iowait, irq, softirq, steal
+    ticks = ([int(field) for field in line[1:9]] for line in lines if line[0] in names)
+    return sum(sum(line) - line[3] - line[4] for line in ticks) / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass

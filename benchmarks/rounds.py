@@ -4,6 +4,7 @@ import contextlib
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.processes import Server, ServerFailedError, run_server
 from benchmarks.scenarios import Scenario, ScenarioFailedError
@@ -68,4 +69,11 @@ def _measure(plan: Plan, number: int, server: Server, scenario: Scenario) -> Mea
         return Measurement(number, name, scenario.name, error.figures, str(error))
     except subprocess.SubprocessError as error:
         server.check()
-        return Measurement(number, name, scenario.name, {}, str(error))
+        return Measurement(number, name, scenario.name, {}, _describe_failure(error))
+
+
+def _describe_failure(error: subprocess.SubprocessError) -> str:
+    if isinstance(error, subprocess.CalledProcessError):
+        said = " ".join(part.strip() for part in (error.stdout, error.stderr) if part)
+        return f"{Path(error.cmd[0]).name} exited with code {error.returncode}: {said}"
+    return str(error)

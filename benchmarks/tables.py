@@ -37,11 +37,11 @@ _REUSED = ("stream_c1_reused", "stream_async_c1_reused")
 _PACED = ("paced_c32", "paced_async_c32")
 _TABLES = (
     _Table("Answers per second (ratio to Cog)", ("rate",), _ECHOES, has_ratio=True),
-    _Table("CPU per answer, microseconds", ("cpu_us_per_answer",), _ECHOES),
+    _Table("CPU per answer, microseconds (ratio to Cog)", ("cpu_us_per_answer",), _ECHOES, has_ratio=True),
     _Table("Latency p50 / p99, ms", ("p50_ms", "p99_ms"), _ECHOES),
     _Table("Refused", ("refused",), (*_ECHOES, *_STREAMS)),
     _Table("Tokens per second on fresh connections (ratio to Cog)", ("rate",), _STREAMS, has_ratio=True),
-    _Table("CPU per token, microseconds", ("cpu_us_per_token",), _STREAMS),
+    _Table("CPU per token, microseconds (ratio to Cog)", ("cpu_us_per_token",), _STREAMS, has_ratio=True),
     _Table("First token p50 / p99, ms", ("first_p50_ms", "first_p99_ms"), (*_STREAMS, *_REUSED)),
     _Table("Paced streams: first token p50 / p99, ms", ("first_p50_ms", "first_p99_ms"), _PACED),
     _Table("Paced streams: late p50 / p99, ms", ("late_p50_ms", "late_p99_ms"), _PACED),
@@ -53,6 +53,7 @@ _TABLES = (
     _Table("Start: memory (PSS), MB", ("pss_mb",), ("start",), has_ratio=True),
     _Table("Liveness while busy p50 / p99, ms", ("probe_p50_ms", "probe_p99_ms"), ("live_while_busy",)),
     _Table("Slow reader: events lost", ("lost",), ("slow_reader",)),
+    _Table("Taken by others on the server's CPU, percent", ("others_percent",), ("echo_c1", "echo_c16", *_STREAMS)),
     _Table("Slow reader: made while it slept / after", ("made_while_paused", "made_after"), ("slow_reader",)),
 )
 
