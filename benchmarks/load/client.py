@@ -128,10 +128,11 @@ async def _run_requests(load: RequestLoad) -> dict[str, Any]:
             now = time.monotonic()
             if answer.status == 200 and json.loads(answer.content()).get("output") != load.output:
                 wrong += 1
-            elif start <= now < end:
+            elif answer.status != 200:
                 statuses[answer.status] += 1
-                if answer.status == 200:
-                    latencies.append(now - sent)
+            elif start <= now < end:
+                statuses[200] += 1
+                latencies.append(now - sent)
             if answer.status in _REFUSALS and load.waits_when_refused:
                 await asyncio.sleep(min(answer.retry_after_seconds or _REFUSED_WAIT_SECONDS, end - now))
 
