@@ -29,6 +29,7 @@ EXIT_CODES: Final = {
     6: "no environment",
     7: "busy",
     8: "a worker died",
+    9: "the address cannot be listened on",
     _BUG: "a fault of servekit itself",
     _INTERRUPTED: "interrupted",
     _PIPE_CLOSED: "the reader of the output went away",

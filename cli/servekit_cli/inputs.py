@@ -121,11 +121,14 @@ class _Reader:
         return self._read_one(name, texts[0], kinds)
 
     def _read_list(self, name: str, texts: Sequence[str], schema: Mapping[str, Any]) -> Any:
+        kinds = accepted_kinds(item_schema(schema, self._root), self._root)
         if len(texts) == 1:
-            whole = _parse(texts[0] if not texts[0].startswith("@") else "")
+            [text] = texts
+            if text.startswith("@") and "file" not in kinds:
+                text = _read_text(text[1:], f"-i {name}")
+            whole = _parse(text)
             if isinstance(whole, list) or (whole is None and "null" in accepted_kinds(schema, self._root)):
                 return whole  # pyright: ignore[reportUnknownVariableType] # JSON
-        kinds = accepted_kinds(item_schema(schema, self._root), self._root)
         return [self._read_one(name, text, kinds) for text in texts]
 
     def _read_one(self, name: str, text: str, kinds: frozenset[str]) -> Any:
