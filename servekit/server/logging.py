@@ -1,17 +1,20 @@
 """The server's log: one line per event, JSON in a container and readable on a terminal.
 
-structlog with its fast settings: the level is filtered before anything is built, and a line is
-written once, as bytes. The inputs and outputs of predictions never appear in it.
+structlog with its fast settings: the level is filtered before anything is built, one step makes the
+line, as bytes, and the lines of one turn of the loop are written together. The inputs and outputs of
+predictions never appear in it.
 """
 
 import logging
-import sys
 from collections.abc import Callable
-from typing import Any, BinaryIO, Literal
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 import msgspec
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger
+
+from servekit.server.lines import LineWriter
 
 __all__ = ["Level", "make_logger", "route_standard_logging"]
 
@@ -21,26 +24,19 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 def make_logger(
-    log_format: Literal["auto", "json", "console"], level: Level, stream: BinaryIO | None = None
+    log_format: Literal["auto", "json", "console"], level: Level, writer: LineWriter
 ) -> FilteringBoundLogger:
     """Return a logger.
 
     Args:
-        log_format: `auto` is `console` when the stream is a terminal, else `json`.
+        log_format: `auto` is `console` on a terminal, else `json`.
         level: Less important lines are dropped.
-        stream: Where lines go; standard error if not given.
+        writer: Where lines go.
     """
-    target = sys.stderr.buffer if stream is None else stream
-    is_console = target.isatty() if log_format == "auto" else log_format == "console"
-    render = _console_renderer(colors=target.isatty()) if is_console else _render_json
+    is_console = writer.is_terminal if log_format == "auto" else log_format == "console"
+    render = _console_renderer(colors=writer.is_terminal) if is_console else _render_json
     log: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.BytesLogger(target),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=not is_console),
-            render,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        writer, processors=[render], wrapper_class=structlog.make_filtering_bound_logger(level)
     ).bind()
     return log
 
@@ -64,8 +60,8 @@ class _Bridge(logging.Handler):
         self._log.log(record.levelno, record.getMessage(), **values)
 
 
-def _render_json(_logger: Any, _method: str, event: EventDict) -> bytes:
-    return _encode(event)
+def _render_json(_logger: Any, method: str, event: EventDict) -> bytes:
+    return _encode({"timestamp": datetime.now(UTC), "level": method, "event": event.pop("event", ""), **event})
 
 
 def _console_renderer(*, colors: bool) -> Callable[[Any, str, EventDict], bytes]:
@@ -74,6 +70,8 @@ def _console_renderer(*, colors: bool) -> Callable[[Any, str, EventDict], bytes]
     def render(logger: Any, method: str, event: EventDict) -> bytes:
         # Tracebacks keep their lines; a renderer of values would write them as one.
         traceback = event.pop("traceback", None)
+        event["level"] = method
+        event["timestamp"] = f"{datetime.now():%H:%M:%S}"  # noqa: DTZ005 - a person's own clock
         line = renderer(logger, method, event)
         return (f"{line}\n{traceback.rstrip()}" if traceback else line).encode("utf-8", "backslashreplace")
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from servekit.errors import ServekitError
 from servekit.runtime.pool import Pool
+from servekit.server.lines import LineWriter
 from servekit.server.listener import open_listener
 from servekit.server.observer import ServerObserver
 from servekit.server.signals import StopSignals
@@ -61,7 +62,8 @@ class _Run:
     def __init__(self, spec: Spec, python: str, changes: Changes | None) -> None:
         self._spec = spec
         self._changes = changes
-        self._log = cache(partial(_make_log, spec.serve))
+        self._writer = LineWriter()
+        self._log = cache(partial(_make_log, spec.serve, self._writer))
         self._observer = ServerObserver(self._log)
         self._pool = Pool(spec, python=python, observer=self._observer)
 
@@ -74,6 +76,7 @@ class _Run:
                 return await self._serve(listener, signals)
             finally:
                 await self._pool.close(0)  # after an orderly end there is nothing left to close
+                self._writer.flush()
 
     async def _serve(self, listener: socket.socket, signals: StopSignals) -> int:
         make_web = await asyncio.to_thread(_import_web)
@@ -107,7 +110,7 @@ class _Run:
         with contextlib.suppress(TimeoutError, ServekitError):
             await asyncio.wait_for(self._pool.close(0), _FORCED_SECONDS)
         # Nothing may hold this up any more: no thread that still computes, no connection, no exit handler.
-        sys.stderr.flush()
+        self._writer.flush()
         os._exit(_FORCED_EXIT_CODE)
 
     async def _stop_orderly(self, web: "WebServer", serving: asyncio.Task[None]) -> None:
@@ -130,10 +133,10 @@ class _Run:
                 self._log().info("reloaded")
 
 
-def _make_log(serve: ServeSpec) -> "FilteringBoundLogger":
+def _make_log(serve: ServeSpec, writer: LineWriter) -> "FilteringBoundLogger":
     from servekit.server.logging import make_logger, route_standard_logging  # noqa: PLC0415 - heavy
 
-    log = make_logger(serve.log_format, serve.log_level)
+    log = make_logger(serve.log_format, serve.log_level, writer)
     route_standard_logging(log)
     return log
 

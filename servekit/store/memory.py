@@ -3,7 +3,6 @@
 import asyncio
 import contextvars
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from itertools import islice
 
@@ -34,14 +33,16 @@ class MemoryStore:
     def __init__(
         self, history: HistorySpec, forget: Callable[[Prediction], None], *, clock: Callable[[], float] = time.time
     ) -> None:
-        self._history = history
+        self._max = history.max
+        self._max_size = history.size
+        self._ttl = history.ttl
         self._forget = forget
         self._clock = clock
         self._count = 0
         # In order of arrival, with the number that cursors are made of.
         self._kept: dict[str, tuple[int, Prediction]] = {}
         # In order of their end, which is the order in which they go, with the size that was counted.
-        self._finished: OrderedDict[str, tuple[Prediction, int]] = OrderedDict()
+        self._finished: dict[str, tuple[Prediction, int]] = {}
         self._size = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -65,10 +66,10 @@ class MemoryStore:
         size = prediction.size + _RECORD_BYTES + _EVENT_BYTES * len(prediction.kinds)
         self._finished[prediction.id] = (prediction, size)
         self._size += size
-        while self._finished and (len(self._finished) > self._history.max or self._size > self._history.size):
+        while self._finished and (len(self._finished) > self._max or self._size > self._max_size):
             self._drop_oldest()
         if self._timer is None and self._finished:
-            self._set_timer(self._history.ttl)
+            self._set_timer(self._ttl)
 
     def discard(self, prediction: Prediction) -> None:
         """Let go of a prediction at once, as if it had never been asked for."""
@@ -93,7 +94,7 @@ class MemoryStore:
             self._timer = None
 
     def _drop_oldest(self) -> None:
-        _, (prediction, size) = self._finished.popitem(last=False)
+        prediction, size = self._finished.pop(next(iter(self._finished)))
         self._size -= size
         del self._kept[prediction.id]
         self._forget(prediction)
@@ -108,7 +109,7 @@ class MemoryStore:
         now = self._clock()
         while self._finished:
             prediction, _ = next(iter(self._finished.values()))
-            left = (prediction.completed_at or now) + self._history.ttl - now
+            left = (prediction.completed_at or now) + self._ttl - now
             if left > 0:
                 self._set_timer(left)
                 return
