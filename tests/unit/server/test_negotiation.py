@@ -1,0 +1,76 @@
+"""What clients ask for in Prefer and Accept."""
+
+import pytest
+
+from servekit.server.negotiation import Preference, parse_prefer, wants_events
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("respond-async", Preference(responds_async=True)),
+        ("Respond-Async", Preference(responds_async=True)),
+        ("respond-async, wait=5", Preference(responds_async=True, wait_seconds=5)),
+        ('wait="10"', Preference(wait_seconds=10)),
+        ("wait = 3 ; foo=bar, handling=lenient", Preference(wait_seconds=3)),
+        ("wait=1, wait=2", Preference(wait_seconds=1)),
+        ("wait=0", Preference(wait_seconds=0)),
+        ("wait=99999999999999999999", Preference(wait_seconds=86_400)),
+        ("wait=-1", Preference()),
+        ("wait=soon", Preference()),
+        ("wait", Preference()),
+        ("return=minimal", Preference()),
+        (",;=,", Preference()),
+        ("", Preference()),
+    ],
+)
+def test_prefer_is_read_as_rfc_7240_has_it(value: str, expected: Preference) -> None:
+    assert parse_prefer(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("preference", "applied"),
+    [
+        (Preference(responds_async=True, wait_seconds=5), b"respond-async, wait=5"),
+        (Preference(wait_seconds=0), b"wait=0"),
+        (Preference(), b""),
+    ],
+)
+def test_preference_applied_repeats_what_counts(preference: Preference, applied: bytes) -> None:
+    assert preference.applied == applied
+
+
+@pytest.mark.parametrize(
+    ("preference", "patience"),
+    [
+        (Preference(), None),
+        (Preference(responds_async=True), 0),
+        (Preference(responds_async=True, wait_seconds=2), 2),
+        (Preference(wait_seconds=2), 2),
+    ],
+)
+def test_patience_is_what_the_client_waits(preference: Preference, patience: float | None) -> None:
+    assert preference.patience_seconds == patience
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("text/event-stream", True),
+        ("Text/Event-Stream; charset=utf-8", True),
+        ("text/event-stream, */*;q=0.1", True),
+        ("text/event-stream, application/json;q=0.9", True),
+        ("text/event-stream, application/json", True),
+        ("application/json, text/event-stream", False),
+        ("application/json;q=0.5, text/event-stream", True),
+        ("text/event-stream;q=0.5, application/json", False),
+        ("text/event-stream;q=0", False),
+        ("text/event-stream;q=nonsense", False),
+        ("*/*", False),
+        ("text/*", False),
+        ("application/json", False),
+        ("", False),
+    ],
+)
+def test_accept_chooses_between_events_and_json(accept: str, expected: bool) -> None:
+    assert wants_events(accept) is expected
