@@ -5,6 +5,7 @@ without taking a slot. What a schema cannot express is checked in the worker, by
 (`servekit.signature`); both say what is wrong in the same form.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, Final
@@ -27,6 +28,7 @@ from servekit.problems import (
     too_deep,
     unknown,
 )
+from servekit.types import MASK
 
 __all__ = ["InputChecker"]
 
@@ -80,7 +82,11 @@ class InputChecker:
             InputError: The input does not fit; it names every problem, up to 50.
         """
         document = self._decode(raw)
-        if not self._is_valid(document):
+        try:
+            is_valid = self._is_valid(document)
+        except ValueError:  # how jsonschema-rs says that a value is nested deeper than it looks
+            raise too_deep() from None
+        if not is_valid:
             raise InputError(self._explain(document))
 
     def redact(self, raw: bytes) -> bytes:
@@ -102,7 +108,7 @@ class InputChecker:
             raise invalid_json(str(error)) from error
 
     def _explain(self, document: Any) -> list[Problem]:
-        explainer = _Explainer(self._schema, self._redactor.redact(document))
+        explainer = _Explainer(self._schema, self._redactor, document)
         found: dict[tuple[Any, ...], Problem] = {}
         try:
             for each in explainer.explain(self._validator.iter_errors(document)):
@@ -110,7 +116,7 @@ class InputChecker:
                 found.setdefault((*each["loc"], each["msg"]), each)
                 if len(found) == MAX_PROBLEMS:
                     break
-        except ValueError:  # how jsonschema-rs says that a value is nested deeper than it looks
+        except ValueError:  # as in `check`
             raise too_deep() from None
         return list(found.values())
 
@@ -146,24 +152,28 @@ def _compiles(pattern: str) -> bool:
 class _Explainer:
     """Puts the validator's errors about one document into our words.
 
+    The way to a value, as an error gives it, is no address: a key such as "0" or "+1" stands in it as a
+    number, and an empty key not at all. So nothing here relies on finding what it names.
+
     Args:
         schema: The schema that found them.
-        document: The document with its secrets hidden: whatever is shown is taken from it.
+        redactor: Hides the secrets of the document.
+        document: The document itself.
     """
 
-    def __init__(self, schema: dict[str, Any], document: Any) -> None:
+    def __init__(self, schema: dict[str, Any], redactor: Redactor, document: Any) -> None:
         self._schema = schema
-        self._document = document
+        self._has_secrets = redactor.has_secrets
+        self._shown = redactor.redact(document)
 
     def explain(self, errors: Iterable[jsonschema_rs.ValidationError]) -> Iterator[Problem]:
         for error in errors:
             yield from self._explain_one(error)
 
     def _explain_one(self, error: jsonschema_rs.ValidationError) -> Iterator[Problem]:
-        loc = error.instance_path
+        loc, value = self._find(error)
         *path, keyword = error.schema_path
-        node = self._at(self._schema, path)
-        value = self._at(self._document, loc)
+        node = self._node(path)
         match keyword:
             case "type" if "enum" in node or "const" in node:
                 pass  # the other keyword says more
@@ -172,28 +182,39 @@ class _Explainer:
             case "enum" | "const":
                 yield expected(loc, "choice", self._describe(node), value)
             case "required":
-                yield from (missing([*loc, name]) for name in node["required"] if name not in value)
+                given: Any = error.instance
+                yield from (missing([*loc, name]) for name in node.get(keyword, ()) if name not in given)
             case "additionalProperties":
-                known = list(node.get("properties", {}))
-                yield from (unknown([*loc, name], known, value[name]) for name in value if name not in known)
+                yield from _explain_unknown(loc, list(node.get("properties", {})), error.instance, value)
             case "anyOf" | "oneOf":
-                yield from self._explain_union(error, node, value)
+                yield from self._explain_union(error, loc, node, value)
             case "uniqueItems":
                 yield problem(loc, "value", "expected items that are all different, got some twice", value)
-            case str() if keyword in _LIMITS:
+            case str() if keyword in _LIMITS and keyword in node:
                 kind, text = _LIMITS[keyword]
                 yield expected(loc, kind, text.format(show_limit(node[keyword])), value)
             case _:
                 yield problem(loc, "value", f"does not fit the schema ({keyword})", value)
 
-    def _explain_union(self, error: jsonschema_rs.ValidationError, node: Any, value: Any) -> Iterator[Problem]:
+    def _find(self, error: jsonschema_rs.ValidationError) -> tuple[list[str | int], Any]:
+        """Return where an error is and the value there as it may be shown."""
+        loc: list[str | int] = []
+        shown: Any = self._shown
+        for part in error.instance_path:
+            key, shown = _step(shown, part) or (part, MASK)
+            loc.append(key)
+        return loc, shown if self._has_secrets else error.instance
+
+    def _explain_union(
+        self, error: jsonschema_rs.ValidationError, loc: list[str | int], node: Any, value: Any
+    ) -> Iterator[Problem]:
         """Explain by the one branch that was meant, when that can be told, else name all of them."""
         branches: list[list[jsonschema_rs.ValidationError]] = list(getattr(error.kind, "context", ()))
-        loc = error.instance_path
-        meant = [branch for branch in branches if not any(_is_about(each, loc, ("type",), 0) for each in branch)]
+        depth = len(error.instance_path)
+        meant = [branch for branch in branches if not any(_is_about(each, depth, ("type",)) for each in branch)]
         if len(meant) > 1:
             # Objects told apart by a fixed field: the branch whose fixed field fits is meant.
-            meant = [each for each in meant if not any(_is_about(one, loc, ("const", "enum"), 1) for one in each)]
+            meant = [each for each in meant if not any(_is_about(one, depth + 1, ("const", "enum")) for one in each)]
         if len(meant) == 1:
             yield from self.explain(meant[0])
         else:
@@ -202,7 +223,7 @@ class _Explainer:
     def _describe(self, node: dict[str, Any]) -> str:
         """Return what a schema takes, as a noun."""
         if "$ref" in node:
-            return self._describe(self._schema["$defs"][node["$ref"].rpartition("/")[2]])
+            return self._describe(self._definition(node["$ref"]))
         if "const" in node:
             return repr(node["const"])
         if "enum" in node:
@@ -213,19 +234,39 @@ class _Explainer:
         types = node.get("type", "value")
         return _either([_NOUNS.get(each, "a value") for each in ([types] if isinstance(types, str) else types)])
 
-    @staticmethod
-    def _at(start: Any, path: Iterable[str | int]) -> Any:
-        node = start
+    def _node(self, path: Iterable[str | int]) -> dict[str, Any]:
+        """Follow the way that an error took through the schema, which some versions write with its references."""
+        node: JsonValue = self._schema
         for part in path:
-            if isinstance(node, str):  # hidden: everything below is
-                return node
-            node = node[part]
-        return node
+            _, child = _step(node, part) or (part, {})
+            node = self._definition(child) if part == "$ref" and isinstance(child, str) else child
+        # `false`, for the items that a tuple does not have.
+        return node if isinstance(node, dict) else {}
+
+    def _definition(self, reference: str) -> Any:
+        return self._schema["$defs"][reference.rpartition("/")[2]]
 
 
-def _is_about(error: jsonschema_rs.ValidationError, loc: list[str | int], words: tuple[str, ...], below: int) -> bool:
-    """Whether an error comes from one of these keywords, so many levels below a place."""
-    return error.schema_path[-1] in words and len(error.instance_path) == len(loc) + below
+def _step(node: JsonValue, part: str | int) -> tuple[str | int, Any] | None:
+    """Return the key or index that a part of an error's path stands for, with what is there."""
+    if isinstance(node, list):
+        return (part, node[part]) if isinstance(part, int) and part < len(node) else None
+    if not isinstance(node, dict):
+        return None
+    if str(part) in node:
+        return str(part), node[str(part)]
+    written = re.compile(rf"\+?0*{part}") if isinstance(part, int) else None
+    return next(((key, item) for key, item in node.items() if written is not None and written.fullmatch(key)), None)
+
+
+def _explain_unknown(loc: list[str | int], known: list[str], given: Any, shown: JsonValue) -> Iterator[Problem]:
+    values = shown if isinstance(shown, dict) else {}
+    yield from (unknown([*loc, name], known, values.get(name, MASK)) for name in given if name not in known)
+
+
+def _is_about(error: jsonschema_rs.ValidationError, depth: int, words: tuple[str, ...]) -> bool:
+    """Whether an error comes from one of these keywords, so deep in the document."""
+    return error.schema_path[-1] in words and len(error.instance_path) == depth
 
 
 def _either(words: list[str]) -> str:

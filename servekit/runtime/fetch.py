@@ -101,11 +101,12 @@ class Fetch:
             headers = {"Host": target.host_header, "Accept": "*/*", "Accept-Encoding": "identity", **target.credentials}
             headers["User-Agent"] = f"servekit/{version('servekit')}"
             connection.request("GET", target.request_uri, headers=headers, preload_content=False)
-            response = connection.getresponse()
-            location = response.headers.get("Location")
-            if response.status in _REDIRECTS and location is not None:
-                return location
-            self._read(file, response, target)
+            # A response that is not closed keeps the connection's descriptor, whatever becomes of the connection.
+            with contextlib.closing(connection.getresponse()) as response:
+                location = response.headers.get("Location")
+                if response.status in _REDIRECTS and location is not None:
+                    return location
+                self._read(file, response, target)
             # A connection that a watch has cut can look like one that has come to its end.
             watch.complain()
             return None

@@ -156,6 +156,20 @@ def test_what_is_no_proper_json_is_refused(raw: bytes, message: str) -> None:
         CHECKER.check(raw)
 
 
+@pytest.mark.parametrize("key", ["0", "00", "+1", "-1", "", "a/b", "~1", "9" * 5000])
+def test_a_strange_key_is_no_trouble(key: str) -> None:
+    [problem] = check(json.dumps({"text": "a", "table": {key: "wrong"}}).encode())
+
+    assert problem["msg"] == 'expected an integer, got "wrong"'
+    assert problem["loc"] == (["input", "table", key] if key else ["input", "table"])
+
+
+def test_a_strange_key_does_not_lead_to_a_secret() -> None:
+    raw = b'{"x":{"":{"token":5},"token":"tiger","0":{"token":["tiger"]}}}'
+
+    assert "tiger" not in json.dumps(problems_of(lambda: checker_of(dict[str, Login]).check(raw)))
+
+
 def test_items_that_must_differ_are_told() -> None:
     [problem] = check(b'{"text":"a","tags":[1,1]}')
 
@@ -221,9 +235,10 @@ def test_the_check_never_shows_a_secret(raw: bytes) -> None:
     assert "5" not in json.dumps(problems)
 
 
+KEYS = st.sampled_from(["", "0", "00", "+1", "x", "kind", "lives"]) | st.text(max_size=5)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=5), children, max_size=3),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(KEYS, children, max_size=3),
     max_leaves=10,
 )
 NAMES = st.sampled_from(sorted(SIGNATURE.input_schema["properties"])) | st.text(max_size=3)

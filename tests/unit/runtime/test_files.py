@@ -1,6 +1,7 @@
 """Files for inputs: data URLs, uploads, and what a real HTTP server sends."""
 
 import base64
+import contextlib
 import socket
 import stat
 import threading
@@ -9,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from urllib3.connection import HTTPConnection
+from urllib3.response import BaseHTTPResponse, HTTPResponse
 
 from servekit.errors import CancelationError, FileFetchError
 from servekit.runtime.addresses import Address
@@ -67,9 +70,10 @@ def site() -> Iterator[Site]:
     site.close()
 
 
-def gives(body: bytes) -> Answer:
+def gives(body: bytes, status: int = 200) -> Answer:
     def answer(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
+        handler.send_response(status)
+        handler.send_header("Connection", "close")
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
         handler.wfile.write(body)
@@ -80,6 +84,7 @@ def gives(body: bytes) -> Answer:
 def redirects(location: str, status: int = 302) -> Answer:
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(status)
+        handler.send_header("Connection", "close")
         handler.send_header("Location", location)
         handler.send_header("Content-Length", "0")
         handler.end_headers()
@@ -441,6 +446,33 @@ def test_proxies_of_the_environment_play_no_part(tmp_path: Path, site: Site, mon
     site.answers["/a"] = gives(b"ok")
 
     assert source(tmp_path).resolve(site.url("/a")).read_bytes() == b"ok"
+
+
+@pytest.mark.parametrize("ending", ["status", "large", "redirect", "whole"])
+def test_no_connection_is_left_open_however_a_fetch_ends(
+    tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    # Held on to, so that no garbage collection can close what the fetch forgot. The answers say that they end
+    # the connection: of such a response the connection knows nothing any more, and does not close it.
+    responses: list[BaseHTTPResponse] = []
+    real = HTTPConnection.getresponse
+
+    def keeping(connection: HTTPConnection) -> HTTPResponse:
+        response = real(connection)
+        responses.append(response)
+        return response
+
+    monkeypatch.setattr(HTTPConnection, "getresponse", keeping)
+    site.answers["/status"] = gives(b"x" * 500, status=404)
+    site.answers["/large"] = gives(b"x" * 10_001)
+    site.answers["/redirect"] = redirects("/whole")
+    site.answers["/whole"] = gives(b"ok")
+
+    with contextlib.suppress(FileFetchError):
+        source(tmp_path).resolve(site.url(f"/{ending}"))
+
+    assert responses
+    assert all(response.closed for response in responses)
 
 
 def test_no_thread_is_left_behind(tmp_path: Path, site: Site) -> None:
