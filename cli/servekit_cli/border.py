@@ -1,6 +1,7 @@
 """Where the errors of every command become messages and exit codes: here, and nowhere else."""
 
 import functools
+import io
 import os
 import sys
 import traceback
@@ -12,10 +13,10 @@ import typer
 from servekit.errors import ServekitError
 from servekit_cli.terminal import paint, say
 
-__all__ = ["EXIT_CODES", "guard"]
+__all__ = ["EXIT_CODES", "INTERRUPTED", "guard"]
 
 _BUG: Final = 70
-_INTERRUPTED: Final = 130
+INTERRUPTED: Final = 130
 _PIPE_CLOSED: Final = 141
 
 # The errors' own codes are on their classes; a test keeps this list complete.
@@ -31,7 +32,7 @@ EXIT_CODES: Final = {
     8: "a worker died",
     9: "the address cannot be listened on",
     _BUG: "a fault of servekit itself",
-    _INTERRUPTED: "interrupted",
+    INTERRUPTED: "interrupted",
     _PIPE_CLOSED: "the reader of the output went away",
     143: "terminated",
 }
@@ -53,6 +54,10 @@ def guard(command: Callable[..., int | None], *, is_debug: bool) -> Callable[...
 
 
 def _run(command: Callable[[], int | None], *, is_debug: bool) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a character gets its number, and no error for a good prediction.
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = command() or 0
         sys.stdout.flush()
@@ -63,7 +68,7 @@ def _run(command: Callable[[], int | None], *, is_debug: bool) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         say("Interrupted.")
-        return _INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
         # What is still in the buffer has nowhere to go, and the interpreter must not try again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

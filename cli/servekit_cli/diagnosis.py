@@ -6,14 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from servekit.errors import (
-    EnvironmentBuildError,
-    PredictorError,
-    ServekitError,
-    SignatureError,
-    SpecError,
-    UsageError,
-)
+from servekit.errors import EnvironmentBuildError, PredictorError, ServekitError, SpecError, UsageError
 from servekit.runtime.crew import Model
 from servekit.spec import Spec
 from servekit.spec.schema import render_spec_schema
@@ -82,8 +75,6 @@ def _look_at_machine(spec: Spec) -> Iterator[Finding]:
 def _look_at_predictor(spec: Spec, python: Path) -> Iterator[Finding]:
     try:
         model = inspect_model(spec, python)
-    except SignatureError as error:
-        yield Finding("problem", "types", f"{error}\n{_TYPES_REMEDY}")
     except PredictorError as error:
         yield Finding("problem", "predictor", str(error))
     except ServekitError as error:
@@ -99,5 +90,4 @@ def _describe(model: Model) -> str:
     return f"predict takes {inputs} and gives {manner}"
 
 
-_TYPES_REMEDY = "Correct the annotations of predict; docs/reference/python.md lists what they may be."
 _IMPORT_REMEDY = "Mend what the traceback shows; a missing package belongs under build in the spec."

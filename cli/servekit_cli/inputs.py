@@ -19,6 +19,7 @@ from servekit_cli.schemas import accepted_kinds, item_schema, resolve
 __all__ = ["InputRequest", "PredictionInput", "read_arguments"]
 
 _MISSING: Final = object()
+_AS_JSON: Final = {"True": "true", "False": "false", "None": "null"}
 _URL: Final = re.compile(r"data:|[a-z]+://", re.IGNORECASE)
 
 
@@ -80,6 +81,10 @@ def read_arguments(pairs: Sequence[str], json_text: str | None) -> InputRequest:
 
 
 def _split_pair(pair: str) -> tuple[str, str]:
+    try:
+        pair.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"-i {pair!r} is not UTF-8 text.\nSend other bytes as a file: -i name=@file.") from None
     name, equals, text = pair.partition("=")
     if not equals or not name.strip():
         raise UsageError(f'-i wants name=value, and got "{pair}".\nWrite for example -i prompt="a quiet lake".')
@@ -91,12 +96,12 @@ def _read_object(text: str | None) -> dict[str, Any]:
         return {}
     source, content = "--json", text
     if text == "@-":
-        source, content = "stdin", sys.stdin.read()
+        source, content = "stdin", _read_stdin()
     elif text.startswith("@"):
         source, content = text[1:], _read_text(text[1:], "--json")
     try:
         value = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{source} is not JSON: {error}.\nGive the input as one JSON object.") from None
     if not isinstance(value, dict):
         raise UsageError(f'{source} holds no JSON object.\nGive the input as {{"name": value, ...}}.')
@@ -155,27 +160,43 @@ class _Reader:
 def _parse(text: str) -> Any:
     """Read JSON; True and False, as Python writes them, are taken as well."""
     try:
-        return json.loads({"True": "true", "False": "false", "None": "null"}.get(text, text))
-    except ValueError:
+        return json.loads(_AS_JSON.get(text, text), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
         return _MISSING
+
+
+def _refuse_constant(name: str) -> None:
+    message = f"{name} is a number for Python, and none in JSON"
+    raise ValueError(message)
 
 
 def _find_file(path: str, option: str) -> Path:
     file = Path(path).expanduser()
     if not file.is_file():
-        what = "is a folder" if file.is_dir() else "does not exist"
-        raise UsageError(
-            f"{option} names the file {path}, which {what}.\n"
-            "Correct the path. A text that begins with @ is given by --json."
-        )
+        raise UsageError(_no_such_file(path, option, "is a folder" if file.is_dir() else "does not exist"))
     return file.absolute()
 
 
 def _read_text(path: str, option: str) -> str:
-    file = _find_file(path, option)
     try:
-        return file.read_text(encoding="utf-8")
+        return Path(path).expanduser().read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise UsageError(f"{option} names {path}, which is not UTF-8 text.\nSave it as UTF-8.") from None
+    except FileNotFoundError:
+        raise UsageError(_no_such_file(path, option, "does not exist")) from None
     except OSError as error:
-        raise UsageError(f"{option} names {path}, which cannot be read: {error.strerror}.") from error
+        raise UsageError(_no_such_file(path, option, f"cannot be read: {error.strerror}")) from error
+
+
+def _read_stdin() -> str:
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError:
+        raise UsageError("stdin is not UTF-8 text.\nSend JSON as UTF-8.") from None
+
+
+def _no_such_file(path: str, option: str, reason: str) -> str:
+    return (
+        f"{option} names the file {path}, which {reason}.\n"
+        "Correct the path. A text that begins with @ is given by --json."
+    )

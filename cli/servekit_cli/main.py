@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from servekit_cli.border import EXIT_CODES, guard
+from servekit_cli.border import EXIT_CODES, INTERRUPTED, guard
 
 __all__ = ["COMMANDS", "main", "make_app"]
 
@@ -31,7 +31,11 @@ def main() -> None:
     arguments = sys.argv[1:]
     wanted = next((argument for argument in arguments if not argument.startswith("-")), None)
     is_debug = "--debug" in arguments[: arguments.index(wanted) if wanted else None]
-    make_app([wanted], is_debug=is_debug or bool(os.environ.get("SERVEKIT_DEBUG")))(prog_name="servekit")
+    try:
+        app = make_app([wanted], is_debug=is_debug or bool(os.environ.get("SERVEKIT_DEBUG")))
+    except KeyboardInterrupt:  # while the command was still being imported
+        sys.exit(INTERRUPTED)
+    app(prog_name="servekit")
 
 
 def make_app(wanted: Collection[str | None] = _ALL, *, is_debug: bool = False) -> typer.Typer:

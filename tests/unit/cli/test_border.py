@@ -1,3 +1,5 @@
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 
@@ -55,6 +57,15 @@ def test_a_fault_of_ours_says_how_to_see_more(capsys: pytest.CaptureFixture[str]
     assert run(raising(ZeroDivisionError("division by zero"))) == 70
 
     assert "servekit --debug" in capsys.readouterr().err
+
+
+def test_a_character_that_the_terminal_lacks_is_no_error() -> None:
+    script = "from servekit_cli.border import guard; guard(lambda: print('\\u2192'), is_debug=False)()"
+    environ = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False, env=environ)
+
+    assert done.stdout == b"\\u2192\n"
 
 
 def test_a_terminal_gets_colours(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 import io
 import json
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ CASES: dict[str, tuple[dict[str, Any], str, Any]] = {
     "True, as Python writes it": ({"type": "boolean"}, "True", True),
     "null for an optional number": ({"anyOf": [{"type": "integer"}, NULL]}, "null", None),
     "what is no number is left to the checker": ({"type": "integer"}, "many", "many"),
+    "NaN is no JSON, and left to the checker": ({"type": "number"}, "NaN", "NaN"),
     "an object": ({"type": "object"}, '{"a": 1}', {"a": 1}),
     "number or text: a number": ({"anyOf": [{"type": "integer"}, {"type": "string"}]}, "3", 3),
     "number or text: text": ({"anyOf": [{"type": "integer"}, {"type": "string"}]}, "a", "a"),
@@ -176,6 +179,25 @@ def test_json_is_read_from_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_pair_wins_over_json() -> None:
     assert json.loads(fit({"type": "integer"}, "x=2", json_text='{"x": 1, "y": 1}').raw) == {"x": 2, "y": 1}
+
+
+def test_a_text_that_is_not_utf8_is_refused() -> None:
+    with pytest.raises(UsageError, match="is not UTF-8 text"):
+        read_arguments(["x=\udcff"], None)
+
+
+def test_a_pipe_may_stand_for_a_text(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=("hello",))
+    writer.start()
+
+    assert read({"type": "string"}, f"@{tmp_path}/pipe") == "hello"
+    writer.join()
+
+
+def test_json_that_is_too_deep_is_refused() -> None:
+    with pytest.raises(UsageError, match="--json is not JSON"):
+        read_arguments([], "[" * 100_000)
 
 
 @pytest.mark.parametrize(
