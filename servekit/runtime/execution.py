@@ -78,8 +78,7 @@ class Execution:
         self._task: asyncio.Task[None] | None = None
         self._task_began = False
         self._bridge: ThreadBridge[bytes] | None = None
-        self._flowing = asyncio.Event()
-        self._flowing.set()
+        self._resumed: asyncio.Future[None] | None = None  # there while it is paused
         self._started_at = time.perf_counter()
         self._count = 0
         self._size = 0
@@ -107,7 +106,7 @@ class Execution:
     def cancel(self) -> None:
         """Ask the prediction to stop, by the means of its kind."""
         self._scope.mark_cancelled()
-        self._flowing.set()
+        self.resume()
         if self._worker.signature.is_async:
             # A task that has not begun would vanish without a word if it were cancelled; it looks at the scope itself.
             if self._task is not None and self._task_began:
@@ -119,12 +118,14 @@ class Execution:
 
     def pause(self) -> None:
         """Take no further items until `resume`; the generator stops when what is in flight is full."""
-        if not self._scope.cancelled:
-            self._flowing.clear()
+        if self._resumed is None and not self._scope.cancelled:
+            self._resumed = asyncio.get_running_loop().create_future()
 
     def resume(self) -> None:
         """Go on taking items."""
-        self._flowing.set()
+        resumed, self._resumed = self._resumed, None
+        if resumed is not None and not resumed.done():
+            resumed.set_result(None)
 
     # ------------------------------------------------------------------ kinds
 
@@ -172,8 +173,8 @@ class Execution:
                 self._worker.post(Outputs(self._run.key, [encoded]))
                 if self._count % _YIELD_TO_LOOP_EVERY == 1:
                     await self._may_go_on()
-                elif not self._flowing.is_set():
-                    await self._flowing.wait()
+                elif self._resumed is not None:
+                    await self._resumed
         finally:
             close = getattr(items, "aclose", None)
             if close is not None:
@@ -252,7 +253,8 @@ class Execution:
         """Let the loop send what there is, and wait while the reader or the socket is behind."""
         await asyncio.sleep(0)
         await self._worker.drained()
-        await self._flowing.wait()
+        if self._resumed is not None:
+            await self._resumed
 
     def _post(self, message: ToServer) -> None:
         """Post from wherever the author's code runs, whole or not at all."""
