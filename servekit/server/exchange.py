@@ -4,6 +4,8 @@ The hot path is built on this and not on a framework's request and response: tho
 the rest of a small prediction.
 """
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -17,6 +19,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Header = tuple[bytes, bytes]
+
+_LINGER_SECONDS = 2.0
 
 _JSON: Header = (b"content-type", b"application/json")
 
@@ -73,7 +77,26 @@ class Exchange:
 
     async def refuse(self, refusal: Refusal) -> None:
         """Answer with an error."""
-        await self.answer(refusal.status, refusal.body(), *refusal.headers)
+        if refusal.is_before_the_end:
+            await self._answer_and_linger(refusal)
+        else:
+            await self.answer(refusal.status, refusal.body(), *refusal.headers)
+
+    async def _answer_and_linger(self, refusal: Refusal) -> None:
+        """Answer while the client still sends.
+
+        A connection that is closed with unread bytes is reset, and the answer may be lost with it. So
+        what still comes is read and dropped for a moment; a client that reads has its answer by then.
+        """
+        body = refusal.body()
+        headers = [_JSON, (b"content-length", b"%d" % len(body)), (b"connection", b"close"), *refusal.headers]
+        await self.send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body, "more_body": True})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while (await self.receive()).get("more_body", False):
+                    pass
+        await self._send({"type": "http.response.body", "body": b""})
 
     async def read_body(self, limit: int) -> bytes:
         """Read the request's body.

@@ -137,7 +137,7 @@ class _Parts:
     def on_part_begin(self) -> None:
         self._count += 1
         if self._count > _MAX_PARTS:
-            raise Refusal(413, f"the form has more than {_MAX_PARTS} parts", (b"connection", b"close"))
+            raise Refusal(413, f"the form has more than {_MAX_PARTS} parts", is_before_the_end=True)
         self._headers = {}
         self._text = bytearray()
         self._path = None

@@ -21,12 +21,20 @@ class Refusal(Exception):  # noqa: N818 - the request is at fault, not the serve
         status: The HTTP status.
         detail: What happened, what was expected and how to mend it; or a list of problems.
         headers: Further headers of the answer.
+        is_before_the_end: The request is not read to its end; the connection cannot be used again.
     """
 
-    def __init__(self, status: int, detail: str | Sequence[dict[str, Any]], *headers: tuple[bytes, bytes]) -> None:
+    def __init__(
+        self,
+        status: int,
+        detail: str | Sequence[dict[str, Any]],
+        *headers: tuple[bytes, bytes],
+        is_before_the_end: bool = False,
+    ) -> None:
         self.status = status
         self.detail = detail
         self.headers = headers
+        self.is_before_the_end = is_before_the_end
         super().__init__(status, detail)
 
     def body(self) -> bytes:
@@ -50,7 +58,7 @@ class Refusal(Exception):  # noqa: N818 - the request is at fault, not the serve
     def too_large(cls, limit: int) -> "Refusal":
         """Return the answer to a body that is too large. The connection ends: the rest is not read."""
         message = f"the request body is larger than {limit} bytes (serve.max_body); send large files as URLs"
-        return cls(413, message, (b"connection", b"close"))
+        return cls(413, message, is_before_the_end=True)
 
     @classmethod
     def unavailable(cls, message: str, retry_after_seconds: int) -> "Refusal":

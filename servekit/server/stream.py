@@ -26,8 +26,11 @@ _MAX_BACKLOG_EVENTS = 4096
 _MAX_BACKLOG_BYTES = 1 << 20
 """How far a prediction may run ahead of its reader; below a quarter of it, it goes on."""
 
-_SLOW_SEND_SECONDS = 0.05
+_SLOW_SEND_SECONDS = 0.005
 """A send that takes longer waits for the client; meanwhile the backlog is looked at this often."""
+
+_PAUSED_CHECK_SECONDS = 0.5
+"""How often a client is looked at for which the generator waits already."""
 
 
 class EventStream:
@@ -78,8 +81,10 @@ class EventStream:
         cursor = self._cursor
         while not self.is_gone:
             while not cursor.is_at_end:
-                await self._send(cursor.read())
+                data = cursor.read()
                 self._balance()
+                await self._send(data)
+            self._balance()
             if self._prediction.is_done:
                 await self._end(b"")
                 return
@@ -110,7 +115,8 @@ class EventStream:
         if self._loop.time() - started > self._serve.stall_timeout:
             self._leave(f"canceled: the client read nothing for {self._serve.stall_timeout:g} seconds")
             return
-        self._slow_check = self._loop.call_later(_SLOW_SEND_SECONDS, self._on_slow_send, started)
+        pause = _PAUSED_CHECK_SECONDS if self._is_paused or self._pool is None else _SLOW_SEND_SECONDS
+        self._slow_check = self._loop.call_later(pause, self._on_slow_send, started)
 
     def _balance(self) -> None:
         """Let the generator wait when it is too far ahead, and go on when the client has caught up."""

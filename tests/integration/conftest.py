@@ -27,7 +27,18 @@ class Server:
         self.log: list[dict[str, Any]] = []
         self._news = threading.Condition()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "servekit.server", "--spec", str(root), "--host", "127.0.0.1", "--port", "0", *flags],
+            [
+                sys.executable,
+                "-m",
+                "servekit.server",
+                "--spec",
+                str(root),
+                "--host",
+                "127.0.0.1",
+                "--port",
+                "0",
+                *flags,
+            ],
             stderr=subprocess.PIPE,
             env={key: value for key, value in os.environ.items() if not key.startswith("SERVEKIT_")},
         )

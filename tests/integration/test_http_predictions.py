@@ -201,7 +201,7 @@ def test_respond_async_is_answered_at_once_and_goes_on(client: httpx.Client, any
     assert (done.status_code, done.json()["output"]) == (200, "later")
 
 
-def test_a_wait_that_runs_out_is_a_202(client: httpx.Client, anyone: Any) -> None:
+def test_a_wait_that_runs_out_is_a_202(anyone: Any) -> None:
     response = anyone("slow", Prefer="wait=0")
 
     assert response.status_code == 202
@@ -273,14 +273,13 @@ def test_a_full_queue_is_a_503_with_retry_after(client: httpx.Client, anyone: An
     assert "serve.queue.max" in response.json()["detail"]
 
 
-def test_a_worker_that_dies_fails_its_prediction_and_says_why(server: Any, client: httpx.Client) -> None:
-    ready = len([line for line in server.log if line["event"] == "worker ready"])
-    if server.process.args[-1] == "thread" or "thread" in (server.root / "servekit.yaml").read_text():
-        pytest.skip("os._exit in a thread of the server ends the server; that is what isolation is for")
-
-    answer = predict(client, text="exit").json()
+def test_a_worker_that_dies_fails_its_prediction_and_says_why(start_server: Any) -> None:
+    server = start_server(CODE)
+    with server.client() as client:
+        answer = predict(client, text="exit").json()
+        server.wait_for(lambda line: line["event"] == "worker ready" and line["worker"] == 2)
+        again = predict(client, text="again").json()
 
     assert answer["status"] == "failed"
     assert "exited with code 7" in answer["error"]
-    server.wait_for(lambda _: len([line for line in server.log if line["event"] == "worker ready"]) > ready)
-    assert predict(client, text="again").json()["output"] == "again"
+    assert again["output"] == "again"
