@@ -130,6 +130,7 @@ class Crew:
         setup: How the latest setup went.
         generation: Counts reloads.
         was_ready: A worker was ready once.
+        has_abandoned: Threads of a worker that was given up may still run in this process.
     """
 
     _MAX_PAUSE_SECONDS = 60.0
@@ -143,6 +144,7 @@ class Crew:
         self.setup = SetupRecord()
         self.generation = 0
         self.was_ready = False
+        self.has_abandoned = False
         self._settings = settings
         self._serve = serve
         self._events = events
@@ -273,6 +275,7 @@ class Crew:
         """Replace the worker, unless it was asked to go."""
         self._drop(worker)
         had_been_ready = worker.was_ready
+        self.has_abandoned |= worker.is_abandoned
         self._events.on_worker_gone(worker, reason)
         if not self._is_closing and worker.generation == self.generation:
             if not had_been_ready and worker.failure is None:

@@ -64,6 +64,7 @@ class WorkerHandle:
         was_ready: It was ready once.
         failure: Why it could not be made ready.
         generation: Counts reloads; a worker of an older generation is not replaced.
+        is_abandoned: It was given up with threads of its own still running in this process.
         is_retiring: It gets no new predictions and is closed when nothing runs on it.
     """
 
@@ -73,6 +74,7 @@ class WorkerHandle:
         self.state = WorkerState.STARTING
         self.running: dict[int, Prediction] = {}
         self.stuck: set[int] = set()
+        self.is_abandoned = False
         self.is_retiring = False
         self.generation = 0
         self.was_loaded = False
@@ -226,6 +228,7 @@ class ThreadHandle(WorkerHandle):
 
     def kill(self) -> None:
         """Give the worker up: a thread cannot be ended from outside, so it is left to itself."""
+        self.is_abandoned = True
         self._die("the worker was given up: with isolation: thread, code that does not stop cannot be ended")
 
     def _run(self, link: LocalLink[ToWorker, ToServer], begun: asyncio.Future[None]) -> None:

@@ -166,6 +166,11 @@ class Pool:
         """The workers that are not dead."""
         return self._crew.workers
 
+    @property
+    def has_abandoned_threads(self) -> bool:
+        """Whether code that would not stop still runs in this process: only `os._exit` ends it then."""
+        return self._crew.has_abandoned
+
     async def check_health(self) -> str | None:
         """Ask the predictor's `healthcheck`; return its complaint, or None."""
         return await self._crew.check_health()

@@ -52,8 +52,11 @@ def serve(spec: Spec, *, python: str = sys.executable, changes: Changes | None =
         ListenError: The port is taken, or the address is not this machine's. Nothing was started.
     """
     listener = open_listener(spec.serve.host, spec.serve.port, stall_seconds=spec.serve.stall_timeout)
+    run = _Run(spec, python, changes)
     with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_Run(spec, python, changes).run(listener))
+        code = runner.run(run.run(listener))
+    run.leave(code)
+    return code
 
 
 class _Run:
@@ -77,6 +80,13 @@ class _Run:
             finally:
                 await self._pool.close(0)  # after an orderly end there is nothing left to close
                 self._writer.flush()
+
+    def leave(self, code: int) -> None:
+        """End the process now if code that would not stop still runs in its threads; Python would wait for them."""
+        if self._pool.has_abandoned_threads:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
 
     async def _serve(self, listener: socket.socket, signals: StopSignals) -> int:
         make_web = await asyncio.to_thread(_import_web)
