@@ -2,7 +2,7 @@
 
 import sys
 import textwrap
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +17,17 @@ from servekit.spec import Spec, load_spec
 
 class MakeProject(Protocol):
     def __call__(self, code: str, *, predictor: str = ..., **serve: Any) -> Spec: ...
+
+
+@pytest.fixture(autouse=True)
+def _forget_imports() -> Generator[None]:
+    """Forget what a predictor left in this process: with `isolation: thread` its modules are imported here."""
+    path, modules = list(sys.path), set(sys.modules)
+    yield
+    sys.path[:] = path
+    for name in set(sys.modules) - modules:
+        if "/project/" in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
 
 
 @pytest.fixture
