@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 import pytest
@@ -22,23 +22,12 @@ DEADLINE_SECONDS = 30.0
 class Server:
     """A server process, its port and what it logged."""
 
-    def __init__(self, root: Path, *flags: str) -> None:
+    def __init__(self, root: Path, *command: str) -> None:
         self.root = root
         self.log: list[dict[str, Any]] = []
         self._news = threading.Condition()
         self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "servekit.server",
-                "--spec",
-                str(root),
-                "--host",
-                "127.0.0.1",
-                "--port",
-                "0",
-                *flags,
-            ],
+            command,
             stderr=subprocess.PIPE,
             env={key: value for key, value in os.environ.items() if not key.startswith("SERVEKIT_")},
         )
@@ -98,25 +87,35 @@ class Server:
         self.process.stderr.close()
 
 
-class StartServer(Protocol):
-    def __call__(self, code: str, *flags: str, predictor: str = ..., ready: bool = ..., **serve: Any) -> Server: ...
+class StartServer:
+    """Starts servers, and sees to it that none of them is left."""
+
+    def __init__(self, servers: ExitStack, make_root: Callable[[], Path]) -> None:
+        self._servers = servers
+        self._make_root = make_root
+
+    def __call__(
+        self, code: str, *flags: str, predictor: str = "predict.py:Predictor", ready: bool = True, **serve: Any
+    ) -> Server:
+        """Start a server for a piece of code."""
+        root = self._make_root()
+        (root / "predict.py").write_text(textwrap.dedent(code))
+        (root / "servekit.yaml").write_text(yaml.safe_dump({"predictor": predictor, "serve": serve}))
+        module = (sys.executable, "-m", "servekit.server")
+        server = self.adopt(root, *module, f"--spec={root}", "--host=127.0.0.1", "--port=0", *flags)
+        if ready:
+            server.wait_until_ready()
+        return server
+
+    def adopt(self, root: Path, *command: str) -> Server:
+        """Start a server by a command of the test's own."""
+        server = Server(root, *command)
+        self._servers.callback(server.close)
+        return server
 
 
 @pytest.fixture(scope="module")
 def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
     """Start servers for pieces of code; all of them are gone after the module's tests."""
     with ExitStack() as servers:
-
-        def start(
-            code: str, *flags: str, predictor: str = "predict.py:Predictor", ready: bool = True, **serve: Any
-        ) -> Server:
-            root = tmp_path_factory.mktemp("project")
-            (root / "predict.py").write_text(textwrap.dedent(code))
-            (root / "servekit.yaml").write_text(yaml.safe_dump({"predictor": predictor, "serve": serve}))
-            server = Server(root, *flags)
-            servers.callback(server.close)
-            if ready:
-                server.wait_until_ready()
-            return server
-
-        yield start
+        yield StartServer(servers, lambda: tmp_path_factory.mktemp("project"))
