@@ -44,7 +44,9 @@ def predict(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[str
 
 def start(*arguments: str) -> "subprocess.Popen[str]":
     command = [SERVEKIT, "predict", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # As a shell starts it: Python holds back what goes to a pipe, unless the command sees to it.
+    environ = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ)
 
 
 def read_until(stream: IO[str] | None, end: str) -> str:
@@ -84,9 +86,11 @@ def test_text_is_printed_while_it_is_made(write: Write) -> None:
         class Predictor:
             def predict(self) -> ConcatenateIterator[str]:
                 yield "one"
-                while not pathlib.Path("go-on").exists():
+                for _ in range(2000):
+                    if pathlib.Path("go-on").exists():
+                        yield " two"
+                        return
                     time.sleep(0.01)
-                yield " two"
     """)
 
     with start() as process:
@@ -330,6 +334,7 @@ def test_a_bad_variable_is_bad_use(write: Write) -> None:
     assert 'SERVEKIT_TIMEOUT is "soon"; a duration is' in done.stderr
 
 
+# Bounded, so that a test that fails leaves nothing behind that runs for ever.
 WAITING = """
     import pathlib, time
 
@@ -337,7 +342,7 @@ WAITING = """
         def predict(self) -> int:
             print("waiting", flush=True)
             try:
-                while True:
+                for _ in range(2000):
                     time.sleep(0.01)
             finally:
                 pathlib.Path("was-cleaned-up").touch()
