@@ -111,6 +111,7 @@ async def _open_pool(spec: Spec, python: Path, progress: Progress) -> AsyncGener
         yield pool
         grace_seconds = serve.shutdown_grace
     except asyncio.CancelledError:
+        progress.update("Stopping")
         grace_seconds = serve.cancel_grace
         raise
     finally:
