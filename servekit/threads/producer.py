@@ -123,14 +123,21 @@ class Producer(Generic[_T]):
     # ------------------------------------------------------------------ in the thread
 
     def run(self) -> None:
-        """Work off the stages. Two loops, so that what strikes beside the inner `try` is caught as well."""
+        """Work off the stages; what strikes beside the `try` around each of them is caught here.
+
+        The inner loop is a function of its own because from Python 3.12 on a loop's jump back, where an exception
+        may well strike, is not covered by a `try` around the loop in the same function.
+        """
         stages = (self._produce, self._close, self._leave, self._tell_end)
         while self._stage < len(stages):
             try:
-                while self._stage < len(stages):
-                    self._work_off(self._stage, stages[self._stage])
+                self._work_off_all(stages)
             except BaseException as error:  # noqa: BLE001 - the consumer gets it
                 self._note(error, self._stage)
+
+    def _work_off_all(self, stages: tuple[Callable[[], None], ...]) -> None:
+        while self._stage < len(stages):
+            self._work_off(self._stage, stages[self._stage])
 
     def _work_off(self, number: int, stage: Callable[[], None]) -> None:
         # Only absolute values are assigned: whatever is struck and repeated leads to the same state.

@@ -41,15 +41,19 @@ async def drain(bridge: ThreadBridge[int]) -> tuple[list[int], BaseException | N
 
 
 def test_a_batch_is_everything_produced_so_far(run: Run) -> None:
+    taken = threading.Event()
     produced = threading.Event()
 
     def source() -> Iterator[int]:
-        yield from range(1000)
+        yield 0
+        taken.wait(30)
+        yield from range(1, 1000)
         produced.set()
 
     async def main() -> tuple[list[int], list[int]]:
         bridge = ThreadBridge(source)
         first = await bridge.next_batch()
+        taken.set()
         produced.wait(30)
         return first, await bridge.next_batch()
 
