@@ -117,6 +117,8 @@ class _Run:
             return 0
         self._log().warning("second signal: ending at once")
         orderly.cancel()
+        for worker in self._pool.workers:
+            worker.kill()
         with contextlib.suppress(TimeoutError, ServekitError):
             await asyncio.wait_for(self._pool.close(0), _FORCED_SECONDS)
         # Nothing may hold this up any more: no thread that still computes, no connection, no exit handler.

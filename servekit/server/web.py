@@ -14,6 +14,7 @@ from servekit.server.observer import ServerObserver
 from servekit.server.predictions import PredictionRoutes
 from servekit.server.probes import make_probes
 from servekit.server.service import Service
+from servekit.server.transport import HttpProtocol
 
 __all__ = ["WebServer"]
 
@@ -46,7 +47,7 @@ class WebServer:
             uvicorn.Config(
                 app,
                 loop="none",
-                http="httptools",
+                http=HttpProtocol,
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
