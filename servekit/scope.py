@@ -5,6 +5,7 @@ The scope travels in a `contextvars.Context`: whatever runs in the Context of a 
 `servekit.propagate` and friends) finds the same scope, and nothing else does.
 """
 
+import math
 import re
 import threading
 import time
@@ -99,13 +100,19 @@ class Scope:
             mode: "replace" what was there, "increment" it by a number, or "append" to a list.
 
         Raises:
-            ValueError: The name is not allowed, or the mode unknown.
+            ValueError: The name is not allowed, the number not finite, the mode unknown, or it is too much.
             TypeError: The value does not go with the mode or with what was recorded before.
         """
         _check_metric_name(name)
+        if getattr(value, "ndim", None) == 0:
+            value = value.item()  # a number of numpy or torch
+        if isinstance(value, float) and not math.isfinite(value):
+            message = f"the metric {name!r} is {value}, which JSON cannot hold; record a finite number, or None"
+            raise ValueError(message)
         with self._lock:
-            self._metrics[name] = _merge_metric(self._metrics.get(name), name, value, mode)
+            merged = _merge_metric(self._metrics.get(name), name, value, mode)
             self._sink.metric(name, value, mode)
+            self._metrics[name] = merged
 
     def mark_cancelled(self) -> None:
         """Let `cancelled` say so. Called by the runtime."""

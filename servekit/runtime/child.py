@@ -1,4 +1,4 @@
-"""The program of a worker process: `python -u -P -m servekit.runtime.child SETTINGS FD`.
+"""The program of a worker process: `python -u -P -m servekit.runtime.child SETTINGS PARENT FD`.
 
 Started fresh by the server, never forked from it. It speaks over the socket that it inherits as FD;
 file descriptors 1 and 2 are pipes to the server, so whatever C code or a child process of the model
@@ -28,8 +28,8 @@ __all__ = ["main"]
 def main(arguments: list[str]) -> None:
     """Run a worker until its server lets go of it."""
     settings = msgspec.json.decode(arguments[0], type=WorkerSettings)
-    _die_with_parent(int(arguments[2]))
-    connection = socket.socket(fileno=int(arguments[1]))
+    _die_with_parent(int(arguments[1]))
+    connection = socket.socket(fileno=int(arguments[2]))
     connection.set_inheritable(False)
     # Ctrl-C in a terminal reaches the whole process group; the server decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -107,6 +107,9 @@ class CrewEvents(Protocol):
     def on_prediction_message(self, worker: WorkerHandle, message: Completed | Outputs | Log | Metric) -> None:
         """A worker told something about one of its predictions."""
 
+    def on_message_error(self, worker: WorkerHandle, message: ToServer, error: Exception) -> None:
+        """A message could not be acted on."""
+
     def on_worker_ready(self, worker: WorkerHandle) -> None:
         """A worker has free slots now."""
 
@@ -259,11 +262,16 @@ class Crew:
 
     def on_messages(self, worker: WorkerHandle, messages: list[ToServer]) -> None:
         """Pass on what concerns predictions, and act on the rest."""
+        if worker.state is WorkerState.DEAD:
+            return
         for message in messages:
-            if isinstance(message, _OF_PREDICTIONS) and not (isinstance(message, Log) and message.key == 0):
-                self._events.on_prediction_message(worker, message)
-            else:
-                self._on_own_message(worker, message)
+            try:
+                if isinstance(message, _OF_PREDICTIONS) and not (isinstance(message, Log) and message.key == 0):
+                    self._events.on_prediction_message(worker, message)
+                else:
+                    self._on_own_message(worker, message)
+            except Exception as error:  # noqa: BLE001 - the border: a fault here must not cost the whole worker
+                self._events.on_message_error(worker, message, error)
 
     def on_output(self, worker: WorkerHandle, source: str, text: str) -> None:
         """Keep what is printed before a worker is ready, and pass all on."""

@@ -15,9 +15,10 @@ Cancelation sets the scope's flag and then interrupts: a task by `task.cancel()`
 import asyncio
 import contextvars
 import inspect
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -28,11 +29,14 @@ from servekit.runtime.interrupt import ThreadInterrupt
 from servekit.runtime.logs import PredictionSink
 from servekit.runtime.protocol import Completed, Outputs, Run, ToServer
 from servekit.runtime.settings import WorkerSettings
+from servekit.runtime.text import clean
 from servekit.scope import Scope, enter_scope
 from servekit.signature import Signature
 from servekit.threads import ContextThreadPoolExecutor, ThreadBridge
 
 __all__ = ["Execution", "Surroundings"]
+
+_T = TypeVar("_T")
 
 
 class Surroundings(Protocol):
@@ -56,6 +60,9 @@ class Surroundings(Protocol):
 _YIELD_TO_LOOP_EVERY = 64
 """Items an async generator may produce without waiting before the loop gets its turn (reference: 64 tokens a send)."""
 
+_LARGE_ITEM_BYTES = 1 << 16
+"""An item of this size goes out before the next one is made; small ones go together."""
+
 _BRIDGE_ITEMS = 1024
 """Items of a generator in flight between its thread and the loop; more gains nothing measurable."""
 
@@ -72,7 +79,7 @@ class Execution:
             run.id,
             sink=self._sink,
             directory=f"{worker.settings.directory}/{run.key}",
-            context=run.context,
+            context=None if run.context is None else msgspec.json.decode(run.context),
             deadline=run.deadline,
         )
         self._task: asyncio.Task[None] | None = None
@@ -158,7 +165,7 @@ class Execution:
         arguments = await self._decode_off_loop()
         value = await self._worker.predict(**arguments)
         if self._worker.signature.uses_files:
-            return await asyncio.to_thread(self._encode, value)
+            return await self._in_executor(self._encode, value)
         return self._encode(value)
 
     async def _stream_from_task(self) -> None:
@@ -169,9 +176,9 @@ class Execution:
         uses_files = self._worker.signature.uses_files
         try:
             async for item in items:
-                encoded = await asyncio.to_thread(self._encode, item) if uses_files else self._encode(item)
+                encoded = await self._in_executor(self._encode, item) if uses_files else self._encode(item)
                 self._worker.post(Outputs(self._run.key, [encoded]))
-                if self._count % _YIELD_TO_LOOP_EVERY == 1:
+                if self._count % _YIELD_TO_LOOP_EVERY == 1 or len(encoded) > _LARGE_ITEM_BYTES:
                     await self._may_go_on()
                 elif self._resumed is not None:
                     await self._resumed
@@ -219,7 +226,7 @@ class Execution:
         if signature.uses_files:
             files = FileSource(
                 self._scope.temp_dir,
-                self._run.uploads or {},
+                {token: os.fsdecode(path) for token, path in (self._run.uploads or {}).items()},
                 self._worker.settings.fetch,
                 lambda: self._scope.cancelled,
             )
@@ -227,8 +234,12 @@ class Execution:
 
     async def _decode_off_loop(self) -> dict[str, Any]:
         if self._worker.signature.uses_files:
-            return await asyncio.to_thread(self._decode)
+            return await self._in_executor(self._decode)
         return self._decode()
+
+    async def _in_executor(self, function: Callable[..., _T], *arguments: Any) -> _T:
+        """Run a step that may touch files in a thread, under a copy of the prediction's Context."""
+        return await asyncio.wrap_future(self._worker.executor.submit(function, *arguments))
 
     def _encode(self, value: Any) -> bytes:
         streams = self._worker.signature.streams
@@ -268,9 +279,9 @@ class Execution:
             self._finish(Completed(key, "canceled", elapsed))
         elif isinstance(error, InputError):
             problems = msgspec.json.encode(error.problems)
-            self._finish(Completed(key, "failed", elapsed, error=str(error), problems=problems))
+            self._finish(Completed(key, "failed", elapsed, error=clean(str(error)), problems=problems))
         elif isinstance(error, OutputError):
-            self._finish(Completed(key, "failed", elapsed, error=f"the output does not fit: {error}"))
+            self._finish(Completed(key, "failed", elapsed, error=clean(f"the output does not fit: {error}")))
         else:
             trace = author_traceback(error)
             self._finish(Completed(key, "failed", elapsed, error=describe(error), traceback=trace))

@@ -8,9 +8,6 @@ import asyncio
 import contextlib
 import contextvars
 import os
-import signal
-import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -22,8 +19,10 @@ import msgspec
 
 from servekit.errors import ServekitError
 from servekit.runtime.death import describe_exit
+from servekit.runtime.failure import describe
 from servekit.runtime.link import Link, LocalLink, SocketLink
 from servekit.runtime.prediction import Prediction
+from servekit.runtime.process import ChildProcess
 from servekit.runtime.protocol import ToServer, ToWorker, decode_to_server
 from servekit.runtime.settings import WorkerSettings
 
@@ -128,7 +127,7 @@ class ProcessHandle(WorkerHandle):
     ) -> None:
         super().__init__(number, settings, events)
         self._python = python
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: ChildProcess | None = None
         self._watcher: asyncio.Task[None] | None = None
 
     @property
@@ -138,70 +137,45 @@ class ProcessHandle(WorkerHandle):
 
     async def start(self) -> None:
         """Start the process and connect to it."""
-        ours, theirs = socket.socketpair()
-        try:
-            self._process = await asyncio.create_subprocess_exec(
+        process = self._process = ChildProcess(
+            [
                 *(self._python, "-u", "-P", "-X", "faulthandler", "-m", "servekit.runtime.child"),
-                *(msgspec.json.encode(self.settings).decode(), str(theirs.fileno()), str(os.getpid())),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=(theirs.fileno(),),
-                cwd=self.settings.root,
-                env={**os.environ, "SERVEKIT_WORKER": str(self.number)},
-                start_new_session=True,
-            )
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
+                *(msgspec.json.encode(self.settings).decode(), str(os.getpid())),
+            ],
+            self.settings.root,
+            {**os.environ, "SERVEKIT_WORKER": str(self.number)},
+        )
         link: SocketLink[ToWorker, ToServer] = SocketLink(decode_to_server)
         link.attach(partial(self._events.on_messages, self), self._on_closed)
-        await asyncio.get_running_loop().create_connection(lambda: link, sock=ours)
+        self._watcher = asyncio.get_running_loop().create_task(
+            self._watch(process, link), context=contextvars.Context()
+        )
+        await process.read_output(partial(self._events.on_output, self))
+        await asyncio.get_running_loop().create_connection(lambda: link, sock=process.socket)
         self._link = link
-        self._watcher = asyncio.get_running_loop().create_task(self._watch(link), context=contextvars.Context())
 
     def kill(self) -> None:
-        """End the process and whatever it started in its process group."""
-        if self._process is None:
-            self.state = WorkerState.DEAD
-            return
-        if self._process.returncode is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        """End the process and whatever it started."""
+        if self._process is not None:
+            self._process.kill()
 
     def _on_closed(self) -> None:
         """The socket is gone before the process: a worker without its server has nothing to live for."""
         if self.state is not WorkerState.CLOSING:
             asyncio.get_running_loop().call_later(_LAST_WORDS_SECONDS, self.kill)
 
-    async def _watch(self, link: SocketLink[ToWorker, ToServer]) -> None:
-        process = self._process
-        assert process is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        readers = asyncio.gather(
-            self._read("stdout", process.stdout),
-            self._read("stderr", process.stderr),
-            link.closed(),
-        )
-        code = await process.wait()
-        # What it said last is still to be read. A grandchild may hold the pipes open for as long as it likes.
+    async def _watch(self, process: ChildProcess, link: SocketLink[ToWorker, ToServer]) -> None:
+        code = await process.exited()
+        # What it said last is still to be read.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(readers, _LAST_WORDS_SECONDS)
+            await asyncio.wait_for(link.closed(), _LAST_WORDS_SECONDS)
+        await process.close(_LAST_WORDS_SECONDS)
+        link.close()
         self._die(describe_exit(code))
-
-    async def _read(self, source: str, stream: asyncio.StreamReader) -> None:
-        while data := await stream.read(_READ_BYTES):
-            self._events.on_output(self, source, data.decode("utf-8", "replace"))
 
 
 _LAST_WORDS_SECONDS = 1.0
 """How long after its end a worker's pipes are read, and how long after its socket's end it may live."""
-
-_READ_BYTES = 1 << 16
 
 
 class ThreadHandle(WorkerHandle):
@@ -232,9 +206,18 @@ class ThreadHandle(WorkerHandle):
         self._die("the worker was given up: with isolation: thread, code that does not stop cannot be ended")
 
     def _run(self, link: LocalLink[ToWorker, ToServer], begun: asyncio.Future[None]) -> None:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(self._serve(link, begun))
-        self._call(self._die, "the worker's thread ended")
+        reason = "the worker's thread ended"
+        try:
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(self._serve(link, begun))
+        except BaseException as error:  # noqa: BLE001 - whatever the model did to its loop, the server must learn of it
+            reason = f"the worker's loop was ended by {describe(error)}"
+        self._call(self._end, begun, reason)
+
+    def _end(self, begun: asyncio.Future[None], reason: str) -> None:
+        if not begun.done():
+            begun.set_result(None)
+        self._die(reason)
 
     async def _serve(self, link: LocalLink[ToWorker, ToServer], begun: asyncio.Future[None]) -> None:
         from servekit.runtime.worker import Worker  # noqa: PLC0415 - only here does a server hold user code

@@ -10,10 +10,10 @@ import asyncio
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, Protocol, TypeVar, cast
 
-from servekit.runtime.protocol import FrameReader, Log, Message, encode_frame
+from servekit.runtime.protocol import FrameReader, Log, Message, encode_frame, substitute
 
 __all__ = ["Link", "LocalLink", "SocketLink", "merge_logs"]
 
@@ -156,8 +156,13 @@ class SocketLink(asyncio.BufferedProtocol, Generic[S, R]):
         self._on_messages(self._decode(frame))
 
     def _write(self, messages: list[S]) -> None:
-        if messages and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(encode_frame(merge_logs(messages)))
+        if not messages or self._transport is None or self._transport.is_closing():
+            return
+        try:
+            frame = encode_frame(merge_logs(messages))
+        except Exception:  # noqa: BLE001 - one message must not take the others of this turn with it
+            frame = bytearray().join(_encode_each(messages))
+        self._transport.write(frame)
 
 
 class LocalLink(Generic[S, R]):
@@ -258,6 +263,16 @@ def merge_logs(messages: Sequence[S]) -> Sequence[S]:
             text = "".join(message.text for message in group if isinstance(message, Log))
             merged.append(cast("S", Log(*origin, text)))
     return merged
+
+
+def _encode_each(messages: Sequence[Message]) -> Iterator[bytearray]:
+    for message in messages:
+        try:
+            yield encode_frame([message])
+        except Exception as error:  # noqa: BLE001 - told in its place
+            instead = substitute(message, error)
+            if instead is not None:
+                yield encode_frame([instead])
 
 
 def _log_origin(message: Message) -> tuple[int, str] | None:

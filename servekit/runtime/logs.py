@@ -15,9 +15,13 @@ from typing import Any, TextIO, cast
 import msgspec
 
 from servekit.runtime.protocol import Log, Metric, ToServer
+from servekit.runtime.text import clean
 from servekit.scope import MetricMode, current_sink
 
 __all__ = ["PredictionSink", "SetupSink", "routed_output"]
+
+
+_MAX_METRICS_BYTES = 1_000_000
 
 
 class PredictionSink:
@@ -29,13 +33,14 @@ class PredictionSink:
         max_bytes: How much text is kept; the rest is counted and dropped.
     """
 
-    __slots__ = ("_dropped", "_is_open", "_key", "_left", "_max_bytes", "_post")
+    __slots__ = ("_dropped", "_is_open", "_key", "_left", "_max_bytes", "_metrics_left", "_post")
 
     def __init__(self, key: int, post: Callable[[ToServer], None], max_bytes: int) -> None:
         self._key = key
         self._post = post
         self._max_bytes = max_bytes
         self._left = max_bytes
+        self._metrics_left = _MAX_METRICS_BYTES
         self._dropped = 0
         self._is_open = True
 
@@ -44,9 +49,10 @@ class PredictionSink:
         if not self._is_open:
             _original(source).write(text)
             return
-        size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+        text = clean(text)
+        size = len(text) if text.isascii() else len(text.encode())
         if size > self._left:
-            kept = text.encode("utf-8", "replace")[: self._left].decode("utf-8", "ignore")
+            kept = text.encode()[: self._left].decode("utf-8", "ignore")
             self._dropped += size - len(kept.encode())
             self._left = 0
             text = kept
@@ -60,9 +66,16 @@ class PredictionSink:
 
         Raises:
             TypeError: The value is nothing that JSON can hold.
+            ValueError: The prediction has recorded too much.
         """
-        if self._is_open:
-            self._post(Metric(self._key, name, msgspec.json.encode(value, enc_hook=_plain_number), mode))
+        if not self._is_open:
+            return
+        encoded = msgspec.json.encode(value, enc_hook=_plain_number)
+        self._metrics_left -= len(name) + len(encoded)
+        if self._metrics_left < 0:
+            message = f"the metrics of one prediction may take {_MAX_METRICS_BYTES} bytes; record less, or return it"
+            raise ValueError(message)
+        self._post(Metric(self._key, name, encoded, mode))
 
     def close(self) -> None:
         """Take nothing more, and say what was cut."""
@@ -83,7 +96,7 @@ class SetupSink:
 
     def log(self, source: str, text: str) -> None:
         """Pass on text."""
-        self._post(Log(0, source, text))
+        self._post(Log(0, source, clean(text)))
 
     def metric(self, name: str, value: Any, mode: MetricMode) -> None:
         """Never called: metrics are recorded through a scope, and setup has none."""

@@ -25,6 +25,9 @@ class PoolObserver:
     def setup_failed(self, error: ServekitError) -> None:
         """A worker could not be made ready."""
 
+    def message_failed(self, worker: WorkerHandle, error: Exception) -> None:
+        """What a worker said could not be taken in; a fault of servekit."""
+
     def prediction_raised(self, prediction: Prediction, traceback: str) -> None:
         """An author's code raised."""
 

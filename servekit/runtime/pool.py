@@ -8,6 +8,7 @@ import asyncio
 import contextvars
 import itertools
 import math
+import os
 import secrets
 import shutil
 import tempfile
@@ -17,6 +18,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, assert_never
 
+import msgspec
+
 from servekit.errors import BusyError, NotReadyError, ServekitError
 from servekit.runtime.crew import Crew, Model, SetupRecord
 from servekit.runtime.files import FetchLimits
@@ -24,7 +27,7 @@ from servekit.runtime.handle import WorkerHandle
 from servekit.runtime.logs import routed_output
 from servekit.runtime.observer import PoolObserver
 from servekit.runtime.prediction import Prediction, Status
-from servekit.runtime.protocol import Cancel, Completed, Log, Metric, Outputs, Pause, Resume, Run
+from servekit.runtime.protocol import Cancel, Completed, Log, Metric, Outputs, Pause, Resume, Run, ToServer
 from servekit.runtime.queue import WaitingLine
 from servekit.runtime.settings import WorkerSettings
 from servekit.spec import Spec
@@ -187,14 +190,14 @@ class Pool:
         uploads: Mapping[str, str] | None = None,
         key: int | None = None,
     ) -> Prediction:
-        """Make a prediction for `submit`. Its input is checked already."""
+        """Make a prediction for `submit`. Its input is checked already; its context is what JSON can hold."""
         model = self._crew.model
         return Prediction(
             secrets.token_hex(13) if id is None else id,
             next(self._keys) if key is None else key,
             raw_input,
             shown_input=shown_input,
-            context=context,
+            context=None if context is None else msgspec.json.encode(context),
             uploads=uploads,
             streams=model is not None and model.streams,
         )
@@ -250,6 +253,7 @@ class Pool:
 
     def forget(self, prediction: Prediction) -> None:
         """Remove a prediction's temporary files; its record goes."""
+        prediction.is_forgotten = True
         if prediction.has_files:
             self.remove_files(prediction.key)
 
@@ -266,6 +270,8 @@ class Pool:
         prediction = worker.running.get(message.key)
         if prediction is None:
             return
+        if prediction.is_done and not isinstance(message, Completed):
+            return  # it ended for everybody but its code, which would not stop
         match message:
             case Completed():
                 self._on_completed(worker, prediction, message)
@@ -277,6 +283,13 @@ class Pool:
                 prediction.add_metric(message.name, message.value, message.mode)
             case _:
                 assert_never(message)
+
+    def on_message_error(self, worker: WorkerHandle, message: ToServer, error: Exception) -> None:
+        """What a worker said could not be taken in: a fault of servekit, which costs that prediction and no other."""
+        self._observer.message_failed(worker, error)
+        prediction = worker.running.get(getattr(message, "key", 0))
+        if prediction is not None:
+            self._stop(prediction, Status.FAILED, f"servekit could not take in what it said: {error!r}")
 
     def on_worker_ready(self, worker: WorkerHandle) -> None:
         """Fill its slots from the queue."""
@@ -290,6 +303,8 @@ class Pool:
             status, error = self._ending.get(prediction.key, (Status.FAILED, reason))
             prediction.has_files = True
             self._release(worker, prediction.key)
+            if prediction.is_done:
+                self._clear_up_late(prediction)
             self._end(prediction, status, error)
         worker.running.clear()
         worker.stuck.clear()
@@ -338,7 +353,7 @@ class Pool:
                 prediction.raw_input,
                 prediction.context,
                 deadline,
-                dict(uploads) if uploads else None,
+                {token: os.fsencode(path) for token, path in uploads.items()} if uploads else None,
             )
         )
         prediction.raw_input = b""
@@ -373,6 +388,9 @@ class Pool:
             self._fill_slots()
         if worker.is_retiring:
             self._crew.close_if_idle(worker)
+        if prediction.is_done:
+            self._clear_up_late(prediction)
+            return
         ending = self._ending.get(key) if self._ending else None
         if ending is not None:  # whatever the code made of the cancelation, this is what was promised
             self._end(prediction, *ending, predict_time=message.predict_time)
@@ -389,6 +407,11 @@ class Pool:
             problems=message.problems,
             predict_time=message.predict_time,
         )
+
+    def _clear_up_late(self, prediction: Prediction) -> None:
+        """Its code has stopped at last; should its record be gone already, nobody else removes its files."""
+        if prediction.is_forgotten:
+            self.forget(prediction)
 
     def _end(
         self,

@@ -63,11 +63,13 @@ class Prediction:
         id: The public name; the client's or made up.
         key: The number that stands for it in the protocol and in file names.
         raw_input: The input as JSON, for the worker; let go of when it has been sent.
+        context: Free keys and values for the predictor, as a JSON object; let go of at the end.
         shown_input: The input as answers show it: without secrets.
         kinds: The kind of each event, one byte each; its length is the number of events.
         data: The data of each event.
         is_input_error: The worker refused the input; `problems` has the list as JSON.
         has_files: It may have a folder of temporary files.
+        is_forgotten: Its record is gone.
         is_refused: It ended without having run: the queue's time was up, or the server is going away.
     """
 
@@ -86,6 +88,7 @@ class Prediction:
         "error",
         "has_files",
         "id",
+        "is_forgotten",
         "is_refused",
         "key",
         "kinds",
@@ -106,7 +109,7 @@ class Prediction:
         raw_input: bytes,
         *,
         shown_input: bytes | None = None,
-        context: dict[str, Any] | None = None,
+        context: bytes | None = None,
         uploads: Mapping[str, str] | None = None,
         streams: bool = False,
     ) -> None:
@@ -126,6 +129,7 @@ class Prediction:
         self.problems: bytes | None = None
         self.is_refused = False
         self.has_files = bool(uploads)
+        self.is_forgotten = False
         self.kinds = bytearray()
         self.data: list[bytes] = []
         self.size = len(self.shown_input)
@@ -204,11 +208,13 @@ class Prediction:
     def add_metric(self, name: str, value: bytes, mode: str) -> None:
         """It recorded a metric; the worker has made sure that value and mode go together."""
         decoded = msgspec.json.decode(value)
+        old = self._metrics.get(name)
         if mode == "increment":
-            decoded = self._metrics.get(name, 0) + decoded
-        elif mode == "append":
-            decoded = [*self._metrics.get(name, []), decoded]
-        self._metrics[name] = decoded
+            self._metrics[name] = decoded if old is None else old + decoded
+        elif mode == "append" and old is not None:
+            old.append(decoded)
+        else:
+            self._metrics[name] = [decoded] if mode == "append" else decoded
         self._append(_METRIC, _to_json({"name": name, "value": msgspec.Raw(value), "mode": mode}))
 
     def finish(
@@ -234,7 +240,9 @@ class Prediction:
             self._metrics["time_to_first_output"] = time.perf_counter() - self.created_tick
             self.size += len(output)
         self.raw_input = b""
+        self.context = None
         self.uploads = None
+        self.size += len(error or "")
         self._append(_COMPLETED, b"")
         for waiter in self._done:
             _release(waiter)

@@ -8,7 +8,7 @@ clients and never reach a file name or a lookup in the worker.
 
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -36,6 +36,7 @@ __all__ = [
     "decode_to_server",
     "decode_to_worker",
     "encode_frame",
+    "substitute",
 ]
 
 MAX_FRAME_BYTES = 1 << 31
@@ -54,14 +55,17 @@ class Setup(Message, tag=0):
 
 
 class Run(Message, tag=1):
-    """Run a prediction; the server holds a slot for it."""
+    """Run a prediction; the server holds a slot for it.
+
+    `context` is a JSON object; `uploads` gives the path, as the file system has it, of each upload token.
+    """
 
     key: int
     id: str
     input: bytes
-    context: dict[str, Any] | None = None
+    context: bytes | None = None
     deadline: float | None = None
-    uploads: dict[str, str] | None = None
+    uploads: dict[str, bytes] | None = None
 
 
 class Cancel(Message, tag=2):
@@ -189,6 +193,16 @@ def encode_frame(messages: Sequence[Message]) -> bytearray:
     return frame
 
 
+def substitute(message: Message, error: Exception) -> Message | None:
+    """Return what to send in place of a message that cannot be encoded: its prediction must end all the same."""
+    if isinstance(message, Completed):
+        reason = f"its end could not be told: {type(error).__name__}"
+        return Completed(message.key, "failed", message.predict_time, error=reason, has_files=message.has_files)
+    if isinstance(message, SetupFailed):
+        return SetupFailed(message.stage, message.error_type, f"the reason could not be told: {type(error).__name__}")
+    return None
+
+
 class FrameReader:
     """Cuts a byte stream into frames, receiving into its own buffer.
 
@@ -227,7 +241,10 @@ class FrameReader:
                 raise ValueError(message)
             stop = start + _LENGTH_SIZE + length
             if stop > end:
-                self._make_room(view[start:end], _LENGTH_SIZE + length)
+                if start == 0 and stop <= len(view):
+                    self._filled = end  # it has its place already; to move it at every read would be quadratic
+                else:
+                    self._make_room(view[start:end], _LENGTH_SIZE + length)
                 return
             self._on_frame(view[start + _LENGTH_SIZE : stop])
             start = stop

@@ -10,6 +10,7 @@ The life of a worker: load -> `Loaded` -> (`Setup`) -> setup -> `Ready` -> predi
 """
 
 import asyncio
+import contextlib
 import contextvars
 import inspect
 import threading
@@ -76,6 +77,7 @@ class Worker:
         self._loaded: LoadedPredictor | None = None
         self._handle: PredictorHandle | None = None
         self._closing = False
+        self._checkup: asyncio.Future[str | None] | None = None
 
     async def drained(self) -> None:
         """Wait until the server has taken most of what was posted."""
@@ -189,20 +191,25 @@ class Worker:
         self.closed.set()
 
     async def _check_health(self, number: int) -> None:
-        check = self._handle.healthcheck if self._handle is not None else None
-        error: str | None = None
-        if check is not None:
-            limit = self.settings.healthcheck_timeout
-            try:
-                # In a thread of its own: all of the executor's may be busy with predictions.
-                body = check() if inspect.iscoroutinefunction(check) else asyncio.to_thread(check)
-                if not await asyncio.wait_for(body, limit):
-                    error = "healthcheck returned False"
-            except TimeoutError:
-                error = f"healthcheck took longer than {limit:g} seconds (serve.healthcheck_timeout)"
-            except BaseException as failure:  # noqa: BLE001 - the border to the author's healthcheck
-                error = describe(failure)
+        """Answer with the author's healthcheck; while one is under way, all who ask share it."""
+        if self._checkup is None or self._checkup.done():
+            self._checkup = asyncio.ensure_future(self._call_healthcheck())
+        limit = self.settings.healthcheck_timeout
+        try:
+            error = await asyncio.wait_for(asyncio.shield(self._checkup), limit)
+        except TimeoutError:
+            error = f"healthcheck took longer than {limit:g} seconds (serve.healthcheck_timeout)"
         self.post(Health(number, error))
+
+    async def _call_healthcheck(self) -> str | None:
+        check = self._handle.healthcheck if self._handle is not None else None
+        if check is None:
+            return None
+        try:
+            is_well = await check() if inspect.iscoroutinefunction(check) else await _in_own_thread(check)
+        except BaseException as failure:  # noqa: BLE001 - the border to the author's healthcheck
+            return describe(failure)
+        return None if is_well else "healthcheck returned False"
 
     async def _call(self, function: Callable[[], Any]) -> None:
         if inspect.iscoroutinefunction(function):
@@ -225,6 +232,27 @@ def _keep_exit(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Base
         return function(*arguments), None
     except BaseException as error:  # noqa: BLE001 - handed on whole
         return None, error
+
+
+async def _in_own_thread(function: Callable[[], Any]) -> Any:
+    """Run something in a thread that nobody waits for at the end: the executor's may all be busy with predictions."""
+    loop = asyncio.get_running_loop()
+    outcome: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
+
+    def deliver(result: tuple[Any, BaseException | None]) -> None:
+        if not outcome.done():
+            outcome.set_result(result)
+
+    def run() -> None:
+        result = _keep_exit(function)
+        with contextlib.suppress(RuntimeError):  # the loop has closed meanwhile
+            loop.call_soon_threadsafe(deliver, result)
+
+    threading.Thread(target=contextvars.Context().run, args=(run,), name="healthcheck", daemon=True).start()
+    result, failure = await outcome
+    if failure is not None:
+        raise failure
+    return result
 
 
 def _loaded_message(signature: Signature, loaded: LoadedPredictor) -> Loaded:
