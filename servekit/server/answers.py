@@ -16,7 +16,7 @@ from servekit.server.stream import EventStream
 from servekit.spec import ServeSpec
 from servekit.store import Store
 
-__all__ = ["Answers"]
+__all__ = ["Answers", "refuse_old_streams"]
 
 
 class Answers:
@@ -121,6 +121,17 @@ async def _wait(prediction: Prediction, patience_seconds: float | None) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience_seconds):
                 await prediction.done()
+
+
+def refuse_old_streams(exchange: Exchange) -> None:
+    """Refuse events to a client of HTTP/1.0, which has no way to frame a body whose length nobody knows.
+
+    Raises:
+        Refusal: It asks for them.
+    """
+    if exchange.scope["http_version"] == "1.0" and _wants_events(exchange):
+        message = "an event stream needs HTTP/1.1, and this request is HTTP/1.0 (behind nginx: proxy_http_version 1.1)"
+        raise Refusal(505, message)
 
 
 def _wants_events(exchange: Exchange) -> bool:

@@ -16,6 +16,7 @@ __all__ = ["Application", "AsgiApp", "Route"]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Route = Callable[[Exchange], Awaitable[None]]
 
+_ENDS = (b"", b"/")
 _CLIENT_GONE = 499
 """What the log says when there was nobody to answer any more; nginx made the number known."""
 
@@ -48,12 +49,13 @@ class Application:
         if scope["type"] != "http":
             return  # there are no websockets, and the server's life is led outside of it
         exchange = Exchange(scope, receive, send)
-        path: str = scope["path"]
+        # The path as it was sent: what is encoded in it belongs to an id, never to the path itself.
+        path: bytes = scope["raw_path"]
         probe = None
         try:
-            if path.startswith(PREDICTIONS) and (len(path) == len(PREDICTIONS) or path[len(PREDICTIONS)] == "/"):
+            if path.startswith(PREDICTIONS) and path[len(PREDICTIONS) :][:1] in _ENDS:
                 await self._predictions(exchange)
-            elif (probe := self._probes.get(path)) is not None:
+            elif (probe := self._probes.get(scope["path"])) is not None:
                 await probe(exchange)
             else:
                 app = await self._rest()

@@ -7,9 +7,10 @@ comes in one piece more than a few attribute accesses.
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from servekit.server.problems import Refusal
+from servekit.server.transport import HttpProtocol
 
 __all__ = ["Connection"]
 
@@ -21,7 +22,7 @@ class _HeadTooLargeError(Exception):
     """Stops the parser."""
 
 
-class Connection(HttpToolsProtocol):
+class Connection(HttpProtocol):
     """One client's connection.
 
     Beyond what uvicorn does it ends a connection whose request line and headers are too large (431) or

@@ -30,7 +30,11 @@ class Envelope(msgspec.Struct):
 
 _decode = msgspec.json.Decoder(Envelope).decode
 _ID = re.compile(r"[A-Za-z0-9._~-]{1,128}")
-_PLACE = re.compile(r" - at `\$\.?(.*)`$")
+_PLACE = re.compile(r" - at `\$(.*)`$")
+_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+
+_SPARE_LEVELS = 32
+"""How much deeper than a context its message to the worker is, at most: whatever encodes it has a limit."""
 
 
 def parse_envelope(body: bytes) -> tuple[Envelope, bytes]:
@@ -55,6 +59,8 @@ def parse_envelope(body: bytes) -> tuple[Envelope, bytes]:
     if envelope.webhook is not msgspec.UNSET or envelope.webhook_events_filter is not msgspec.UNSET:
         place = "webhook" if envelope.webhook is not msgspec.UNSET else "webhook_events_filter"
         raise Refusal.invalid(["body", place], "webhooks are not supported yet; poll GET /predictions/{id} instead")
+    if envelope.context is not None:
+        _check_context(envelope.context)
     raw_input = bytes(envelope.input)
     return envelope, b"{}" if raw_input == b"null" else raw_input
 
@@ -73,5 +79,41 @@ def check_id(name: str, loc: list[str | int]) -> str:
 
 def _refuse_shape(message: str) -> Refusal:
     found = _PLACE.search(message)
-    path = found[1].split(".") if found and found[1] else []
+    path = _parse_place(found[1]) if found else []
     return Refusal.invalid(["body", *path], _PLACE.sub("", message))
+
+
+def _parse_place(place: str) -> list[str | int]:
+    """Turn a path like `.context[...][2]` into its steps, up to the first key that it leaves open."""
+    steps: list[str | int] = []
+    end = 0
+    while (found := _STEP.match(place, end)) is not None:
+        steps.append(found[1] if found[2] is None else int(found[2]))
+        end = found.end()
+    return steps
+
+
+def _check_context(context: dict[str, Any]) -> None:
+    """Refuse what JSON can say and the message to the worker cannot.
+
+    Raises:
+        Refusal: A number is too large, or it is nested too deeply.
+    """
+    message: Any = context
+    for _ in range(_SPARE_LEVELS):
+        message = [message]
+    try:
+        if _has_large_number(message):
+            key = next(key for key, value in context.items() if _has_large_number(value))
+            hint = "expected whole numbers of 64 bits at most; send larger ones as text"
+            raise Refusal.invalid(["body", "context", key], hint)
+    except RecursionError:
+        raise Refusal.invalid(["body", "context"], "the context is nested too deeply") from None
+
+
+def _has_large_number(value: Any) -> bool:
+    try:
+        msgspec.msgpack.encode(value)
+    except OverflowError:
+        return True
+    return False

@@ -98,18 +98,19 @@ class Exchange:
                     pass
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def read_body(self, limit: int) -> bytes:
+    async def read_body(self, limit: int, stall_seconds: float) -> bytes:
         """Read the request's body.
 
         Args:
             limit: How many bytes it may have.
+            stall_seconds: How long the client may send nothing.
 
         Raises:
-            Refusal: It is larger. No more than the limit was read.
+            Refusal: It is larger, and no more than the limit was read; or the client sends nothing.
             ClientGoneError: The client went away before the end.
         """
         self.check_announced_length(limit)
-        message = await self.receive()
+        message = await self.receive_body(stall_seconds)
         if message["type"] == "http.request" and not message.get("more_body", False):
             body: bytes = message.get("body", b"")
             if len(body) > limit:
@@ -126,7 +127,25 @@ class Exchange:
                 raise Refusal.too_large(limit)
             if not message.get("more_body", False):
                 return b"".join(parts)
-            message = await self.receive()
+            message = await self.receive_body(stall_seconds)
+
+    async def receive_body(self, stall_seconds: float) -> Message:
+        """Receive a piece of the body.
+
+        Args:
+            stall_seconds: How long the client may send nothing.
+
+        Raises:
+            Refusal: It sends nothing for so long.
+        """
+        if self.scope["state"].get("is_whole"):  # see `Connection`; a deadline would cost more than the reading
+            return await self.receive()
+        try:
+            async with asyncio.timeout(stall_seconds):
+                return await self.receive()
+        except TimeoutError:
+            message = f"nothing of the request's body came for {stall_seconds:g} seconds (serve.stall_timeout)"
+            raise Refusal(408, message, is_before_the_end=True) from None
 
     def check_announced_length(self, limit: int) -> None:
         """Refuse a body that says itself that it is too large, before any of it is read.

@@ -5,6 +5,7 @@ which only this request's prediction can resolve.
 """
 
 import asyncio
+import contextlib
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,7 +60,7 @@ def parse_boundary(content_type: bytes) -> bytes | None:
     return options[b"boundary"]
 
 
-async def read_form(exchange: Exchange, boundary: bytes, directory: Path, limit: int) -> Form:
+async def read_form(exchange: Exchange, boundary: bytes, directory: Path, limit: int, stall_seconds: float) -> Form:
     """Read a form, its files into a folder.
 
     Args:
@@ -67,19 +68,20 @@ async def read_form(exchange: Exchange, boundary: bytes, directory: Path, limit:
         boundary: What stands between the parts.
         directory: Where files go; made when the first one comes. Whoever calls removes it, also after an error.
         limit: How many bytes the body may have.
+        stall_seconds: How long the client may send nothing.
 
     Raises:
-        Refusal: It is too large, or no proper form.
+        Refusal: It is too large, comes too slowly, is no proper form, or its files find no place.
         ClientGoneError: The client went away before the end.
     """
     exchange.check_announced_length(limit)
     parts = _Parts(directory)
+    more = True
     try:
         parser = _make_parser(parts, boundary)
         size = 0
-        more = True
         while more:
-            message = await exchange.receive()
+            message = await exchange.receive_body(stall_seconds)
             if message["type"] == "http.disconnect":
                 raise ClientGoneError
             data: bytes = message.get("body", b"")
@@ -92,11 +94,17 @@ async def read_form(exchange: Exchange, boundary: bytes, directory: Path, limit:
                 await asyncio.to_thread(parts.flush)
         if not parts.is_complete:
             raise Refusal(400, "the form ends before its last boundary; the body was cut short")
-        await asyncio.to_thread(parts.flush)
+        await asyncio.to_thread(parts.finish)
     except FormParserError as error:
         raise Refusal(400, f"the form cannot be read: {error}") from error
+    except OSError as error:
+        message = (
+            f"the form's files cannot be kept: {error.strerror}; the server's disk for temporary files is at fault"
+        )
+        raise Refusal(507, message, is_before_the_end=more) from error
     finally:
-        await asyncio.to_thread(parts.close)
+        with contextlib.suppress(OSError):  # what is still open then goes with its folder
+            await asyncio.to_thread(parts.close)
     return parts.form
 
 
@@ -182,11 +190,16 @@ class _Parts:
         for path, data in pending:
             self._file(path).write(data)
 
+    def finish(self) -> None:
+        """Write what is left; in a thread."""
+        self.flush()
+        self.close()
+
     def close(self) -> None:
         """Close the file that is open."""
         if self._open is not None:
-            self._open[1].close()
-            self._open = None
+            file, self._open = self._open[1], None
+            file.close()
 
     def _begin_file(self, client_name: str) -> None:
         # A folder of its own: two files of one name stay apart, and each keeps its name for the predictor.

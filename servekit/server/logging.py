@@ -38,6 +38,7 @@ def make_logger(
     log: FilteringBoundLogger = structlog.wrap_logger(
         writer, processors=[render], wrapper_class=structlog.make_filtering_bound_logger(level)
     ).bind()
+    writer.on_dropped = lambda count: log.warning("nobody read the log in time; lines were dropped", lines=count)
     return log
 
 

@@ -1,12 +1,15 @@
 """What happens in the pool, told to the log and to the store."""
 
+import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from servekit.errors import ServekitError
 from servekit.runtime.handle import WorkerHandle
 from servekit.runtime.observer import PoolObserver
 from servekit.runtime.prediction import Prediction, Status
+from servekit.server.output import MAX_LINE, OutputLog
 from servekit.store import Store
 
 if TYPE_CHECKING:  # heavy; the workers are started first
@@ -14,8 +17,8 @@ if TYPE_CHECKING:  # heavy; the workers are started first
 
 __all__ = ["ServerObserver"]
 
-_MAX_LINE = 4096
-"""Longer lines are cut: a log line is read by people and by programs that have limits of their own."""
+_MAX_TRACEBACK = 16_384
+"""Longer tracebacks lose their middle: where it began and how it ended say most."""
 
 
 class ServerObserver(PoolObserver):
@@ -35,7 +38,8 @@ class ServerObserver(PoolObserver):
         self.was_ready = False
         self.is_stopping = False
         self._log = log
-        self._partial: dict[tuple[int, str], str] = {}
+        self._outputs: dict[int, OutputLog] = {}
+        self._raised: Prediction | None = None
 
     def worker_ready(self, worker: WorkerHandle) -> None:
         """Log it."""
@@ -44,10 +48,9 @@ class ServerObserver(PoolObserver):
 
     def worker_gone(self, worker: WorkerHandle, reason: str) -> None:
         """Log the last of its output, and why it went."""
-        for source in ("stdout", "stderr"):
-            rest = self._partial.pop((worker.number, source), "")
-            if rest:
-                self._log_line(worker, source, rest)
+        output = self._outputs.pop(worker.number, None)
+        if output is not None:
+            output.close()
         if worker.is_retiring or self.is_stopping or worker.failure is not None:
             self._log().info("worker closed", worker=worker.number)
         else:
@@ -61,32 +64,52 @@ class ServerObserver(PoolObserver):
 
     def worker_output(self, worker: WorkerHandle, source: str, text: str) -> None:
         """Log what a worker printed, line by line."""
-        *lines, rest = (self._partial.pop((worker.number, source), "") + text).split("\n")
-        for line in lines:
-            self._log_line(worker, source, line)
-        if len(rest) > _MAX_LINE:
-            self._log_line(worker, source, rest)
-        elif rest:
-            self._partial[worker.number, source] = rest
+        output = self._outputs.get(worker.number)
+        if output is None:
+            output = OutputLog(partial(self._log_line, worker.number), partial(self._log_cut, worker.number))
+            self._outputs[worker.number] = output
+        output.add(source, text)
 
     def setup_failed(self, error: ServekitError) -> None:
         """Log the whole story: its traceback is the author's own."""
         summary, _, story = str(error).partition("\n")
         self._log().error(summary, traceback=story.strip() or None)
 
+    def message_failed(self, worker: WorkerHandle, error: Exception) -> None:
+        """Log it: the fault is ours."""
+        story = _cut_middle("".join(traceback.format_exception(error)))
+        self._log().error("a message of a worker could not be taken in", worker=worker.number, traceback=story)
+
     def prediction_raised(self, prediction: Prediction, traceback: str) -> None:
-        """Log the author's traceback."""
-        self._log().error("prediction raised", prediction=prediction.id, traceback=traceback)
+        """Log the author's traceback; the end of the prediction is told next."""
+        self._raised = prediction
+        self._log().error("prediction raised", prediction=prediction.id, traceback=_cut_middle(traceback))
 
     def prediction_ended(self, prediction: Prediction) -> None:
         """Let the store know, and log what the requests' own lines do not say."""
         if self.store is not None:
             self.store.settle(prediction)
         if prediction.status is not Status.SUCCEEDED:
+            # The traceback ends with the error: once is enough.
+            error = None if prediction is self._raised else prediction.error
             self._log().info(
-                "prediction ended", prediction=prediction.id, status=prediction.status.value, error=prediction.error
+                "prediction ended",
+                prediction=prediction.id,
+                status=prediction.status.value,
+                **({} if error is None else {"error": error[:MAX_LINE]}),
             )
+        self._raised = None
 
-    def _log_line(self, worker: WorkerHandle, source: str, line: str) -> None:
-        if line.strip():
-            self._log().info(line[:_MAX_LINE].rstrip(), worker=worker.number, source=source)
+    def _log_line(self, worker: int, source: str, line: str) -> None:
+        self._log().info(line, worker=worker, source=source)
+
+    def _log_cut(self, worker: int, count: int) -> None:
+        self._log().warning("the worker printed too much; lines were left out", worker=worker, lines=count)
+
+
+def _cut_middle(text: str) -> str:
+    cut = len(text) - _MAX_TRACEBACK
+    if cut <= 0:
+        return text
+    half = _MAX_TRACEBACK // 2
+    return f"{text[:half]}\n[... {cut} characters were cut ...]\n{text[-half:]}"

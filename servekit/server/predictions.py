@@ -3,7 +3,7 @@
 from urllib.parse import parse_qs, unquote
 
 from servekit.runtime.prediction import Prediction
-from servekit.server.answers import Answers
+from servekit.server.answers import Answers, refuse_old_streams
 from servekit.server.envelope import check_id, parse_envelope
 from servekit.server.exchange import Exchange
 from servekit.server.form import parse_boundary, read_form
@@ -13,10 +13,11 @@ from servekit.server.service import Request, Service
 
 __all__ = ["PREDICTIONS", "PredictionRoutes"]
 
-PREDICTIONS = "/predictions"
+PREDICTIONS = b"/predictions"
 
 _JSON = b"application/json"
-_RAW_PREFIX = len(PREDICTIONS) + 1
+_PREFIX = len(PREDICTIONS) + 1
+_MAX_DIGITS = 19
 
 
 class PredictionRoutes:
@@ -31,6 +32,7 @@ class PredictionRoutes:
         self._store = service.store
         self._pool = service.pool
         self._max_body = service.serve.max_body
+        self._stall_seconds = service.serve.stall_timeout
         self._answers = Answers(service.pool, service.store, service.serve)
 
     async def __call__(self, exchange: Exchange) -> None:
@@ -42,7 +44,8 @@ class PredictionRoutes:
             ClientGoneError: There is nobody to answer any more.
         """
         method: str = exchange.scope["method"]
-        rest: bytes = exchange.scope["raw_path"][_RAW_PREFIX:]
+        refuse_old_streams(exchange)
+        rest: bytes = exchange.scope["raw_path"][_PREFIX:]
         if rest:
             await self._answer_one(exchange, method, rest)
         elif method == "POST":
@@ -94,7 +97,7 @@ class PredictionRoutes:
     async def _read(self, exchange: Exchange, given_id: str | None) -> Request:
         kind = exchange.headers.get(b"content-type", _JSON)
         if kind == _JSON or _is_json(kind):
-            envelope, raw_input = parse_envelope(await exchange.read_body(self._max_body))
+            envelope, raw_input = parse_envelope(await exchange.read_body(self._max_body, self._stall_seconds))
             return Request(raw_input, _agree_on_id(envelope.id, given_id), envelope.context)
         boundary = parse_boundary(kind)
         if boundary is None:
@@ -107,7 +110,8 @@ class PredictionRoutes:
         schema = self._service.model.input_schema
         key = self._pool.new_key()
         try:
-            form = await read_form(exchange, boundary, self._pool.directory_of(key), self._max_body)
+            directory = self._pool.directory_of(key)
+            form = await read_form(exchange, boundary, directory, self._max_body, self._stall_seconds)
             return Request(form.as_input(schema), given_id, key=key, uploads=form.uploads)
         except BaseException:
             self._pool.remove_files(key)
@@ -147,6 +151,6 @@ def _read_number(values: dict[str, list[str]], name: str, most: int) -> int | No
     if name not in values:
         return None
     text = values[name][-1]
-    if text.isascii() and text.isdigit() and 1 <= int(text[:20]) <= most:
+    if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS and 1 <= int(text) <= most:
         return int(text)
     raise Refusal.invalid(["query", name], f"expected a whole number from 1 to {most}", text[:100])

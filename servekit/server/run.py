@@ -32,6 +32,8 @@ Changes = Callable[[], AsyncIterator[object]]
 
 _FORCED_EXIT_CODE = 1
 _FORCED_SECONDS = 2.0
+_LAST_LINES_SECONDS = 1.0
+"""How long the end waits for somebody to read the last lines of the log."""
 
 
 def serve(spec: Spec, *, python: str = sys.executable, changes: Changes | None = None) -> int:
@@ -79,7 +81,7 @@ class _Run:
                 return await self._serve(listener, signals)
             finally:
                 await self._pool.close(0)  # after an orderly end there is nothing left to close
-                self._writer.flush()
+                self._writer.flush(_LAST_LINES_SECONDS)
 
     def leave(self, code: int) -> None:
         """End the process now if code that would not stop still runs in its threads; Python would wait for them."""
@@ -122,7 +124,7 @@ class _Run:
         with contextlib.suppress(TimeoutError, ServekitError):
             await asyncio.wait_for(self._pool.close(0), _FORCED_SECONDS)
         # Nothing may hold this up any more: no thread that still computes, no connection, no exit handler.
-        self._writer.flush()
+        self._writer.flush(_LAST_LINES_SECONDS)
         os._exit(_FORCED_EXIT_CODE)
 
     async def _stop_orderly(self, web: "WebServer", serving: asyncio.Task[None]) -> None:

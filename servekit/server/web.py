@@ -9,12 +9,12 @@ import uvicorn
 from structlog.typing import FilteringBoundLogger
 
 from servekit.server.app import Application, AsgiApp
+from servekit.server.connection import Connection
 from servekit.server.listener import describe_address
 from servekit.server.observer import ServerObserver
 from servekit.server.predictions import PredictionRoutes
 from servekit.server.probes import make_probes
 from servekit.server.service import Service
-from servekit.server.transport import HttpProtocol
 
 __all__ = ["WebServer"]
 
@@ -47,7 +47,7 @@ class WebServer:
             uvicorn.Config(
                 app,
                 loop="none",
-                http=HttpProtocol,
+                http=Connection,
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
