@@ -111,7 +111,9 @@ def test_items_are_one_json_a_line(write: Write) -> None:
                     yield {"number": number}
     """)
 
-    assert predict().stdout == '{"number":0}\n{"number":1}\n{"number":2}\n'
+    done = predict()
+
+    assert done.stdout == '{"number":0}\n{"number":1}\n{"number":2}\n', done.stderr
 
 
 def test_an_object_is_laid_out_on_a_terminal(write: Write) -> None:
@@ -181,7 +183,9 @@ def test_the_input_comes_from_stdin(write: Write) -> None:
                 return [number * factor for number in numbers]
     """)
 
-    assert predict("--json", "@-", "-i", "factor=2", input='{"numbers": [1, 2]}').stdout == "[2,4]\n"
+    done = predict("--json", "@-", "-i", "factor=2", input='{"numbers": [1, 2]}')
+
+    assert done.stdout == "[2,4]\n", done.stderr
 
 
 def test_variables_of_the_spec_are_there_for_the_predictor(write: Write) -> None:
@@ -196,7 +200,9 @@ def test_variables_of_the_spec_are_there_for_the_predictor(write: Write) -> None
         'build:\n  environment:\n    GREETING: "1.0"\n    OTHER: spec\n',
     )
 
-    assert predict(env={**os.environ, "OTHER": "shell"}).stdout == "1.0shell\n"
+    done = predict(env={**os.environ, "OTHER": "shell"})
+
+    assert done.stdout == "1.0shell\n", done.stderr
 
 
 def test_an_input_is_checked_before_setup_is_run(write: Write) -> None:
