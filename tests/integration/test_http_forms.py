@@ -1,12 +1,11 @@
 """Forms with files over HTTP."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
+from serving import Server, StartServer, wait_until
 
 CODE = """
     from servekit import BasePredictor, Path
@@ -22,12 +21,12 @@ LIMIT = 5_000_000
 
 
 @pytest.fixture(scope="module")
-def server(start_server: Any) -> Any:
+def server(start_server: StartServer) -> Server:
     return start_server(CODE, max_body=LIMIT, history={"max": 1})
 
 
 @pytest.fixture
-def client(server: Any) -> Iterator[httpx.Client]:
+def client(server: Server) -> Iterator[httpx.Client]:
     with server.client() as client:
         yield client
 
@@ -103,7 +102,7 @@ def test_files_go_when_the_record_goes(client: httpx.Client) -> None:
 
     second = send(client, ("a.txt", b"abc")).json()["output"][1]
 
-    wait_until_gone(folder_of(first))
+    wait_until(lambda: not folder_of(first).exists())
     assert there
     assert folder_of(second).exists()
 
@@ -123,8 +122,7 @@ def test_files_of_a_refused_request_go_at_once(client: httpx.Client) -> None:
     ]
 
     assert [response.status_code for response in responses] == [422, 413, 400]
-    for folder in [each for each in pool.iterdir() if each != folder_of(kept)]:
-        wait_until_gone(folder)
+    wait_until(lambda: list(pool.iterdir()) == [folder_of(kept)])
 
 
 def test_a_form_without_a_boundary_is_a_400(client: httpx.Client) -> None:
@@ -155,11 +153,3 @@ def test_a_put_takes_a_form_as_well(client: httpx.Client) -> None:
     response = client.put("/predictions/form", files=[("files", ("a.txt", b"abc"))])
 
     assert (response.json()["id"], response.json()["status"]) == ("form", "succeeded")
-
-
-def wait_until_gone(folder: Path) -> None:
-    """Files are removed in the background."""
-    deadline = time.monotonic() + 30
-    while folder.exists():
-        assert time.monotonic() < deadline, folder
-        time.sleep(0.01)

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from serving import Server, StartServer
 
 CODE = """
     import asyncio
@@ -33,20 +35,20 @@ CODE = """
 
 
 @pytest.fixture(scope="module", params=["process", "thread"])
-def server(start_server: Any, request: pytest.FixtureRequest) -> Any:
+def server(start_server: StartServer, request: pytest.FixtureRequest) -> Server:
     return start_server(CODE, concurrency=4, queue={"max": 2}, isolation=request.param)
 
 
 @pytest.fixture
-def client(server: Any) -> Iterator[httpx.Client]:
+def client(server: Server) -> Iterator[httpx.Client]:
     with server.client() as client:
         yield client
 
 
 @pytest.fixture
-def anyone(client: httpx.Client, tmp_path: Any) -> Iterator[Any]:
+def anyone(client: httpx.Client, tmp_path: Path) -> Iterator[Any]:
     """Make predictions that wait for a file, and let them all go at the end."""
-    gates = []
+    gates: list[Path] = []
 
     def make(name: str, **headers: str) -> httpx.Response:
         gate = tmp_path / name
@@ -93,7 +95,7 @@ def test_a_failed_prediction_is_a_200_with_its_logs_and_traceback(client: httpx.
     assert answer["logs"].startswith("running raise\nTraceback")
 
 
-def test_the_log_has_the_traceback_and_not_the_input(server: Any, client: httpx.Client) -> None:
+def test_the_log_has_the_traceback_and_not_the_input(server: Server, client: httpx.Client) -> None:
     name = predict(client, text="raise", wait="").json()["id"]
 
     line = server.wait_for(lambda line: line.get("prediction") == name and "traceback" in line)
@@ -103,7 +105,7 @@ def test_the_log_has_the_traceback_and_not_the_input(server: Any, client: httpx.
     assert not any('"text"' in json.dumps(line) for line in server.log)
 
 
-def test_each_request_is_one_line_of_log(server: Any, client: httpx.Client) -> None:
+def test_each_request_is_one_line_of_log(server: Server, client: httpx.Client) -> None:
     name = predict(client, text="x").json()["id"]
 
     line = server.wait_for(lambda line: line["event"] == "request" and line.get("prediction") == name)
@@ -169,17 +171,14 @@ def test_a_put_of_a_running_prediction_is_a_202_with_what_there_is(client: httpx
 
 
 def test_two_puts_at_once_make_one_prediction(client: httpx.Client) -> None:
-    with ThreadPoolExecutor(8) as threads:
-        answers = list(
-            threads.map(
-                lambda number: client.put(
-                    "/predictions/twins", json={"input": {"text": str(number)}}, headers={"Prefer": "wait=30"}
-                ).json(),
-                range(8),
-            )
-        )
+    def put(number: int) -> str:
+        body = {"input": {"text": str(number)}}
+        return str(client.put("/predictions/twins", json=body, headers={"Prefer": "wait=30"}).json()["output"])
 
-    assert len({answer["output"] for answer in answers}) == 1
+    with ThreadPoolExecutor(8) as threads:
+        outputs = set(threads.map(put, range(8)))
+
+    assert len(outputs) == 1
 
 
 def test_a_put_with_another_id_in_its_body_is_a_422(client: httpx.Client) -> None:
@@ -189,7 +188,7 @@ def test_a_put_with_another_id_in_its_body_is_a_422(client: httpx.Client) -> Non
     assert response.json()["detail"][0]["loc"] == ["body", "id"]
 
 
-def test_respond_async_is_answered_at_once_and_goes_on(client: httpx.Client, anyone: Any, tmp_path: Any) -> None:
+def test_respond_async_is_answered_at_once_and_goes_on(client: httpx.Client, anyone: Any, tmp_path: Path) -> None:
     response = anyone("later")
 
     assert response.status_code == 202
@@ -273,7 +272,7 @@ def test_a_full_queue_is_a_503_with_retry_after(client: httpx.Client, anyone: An
     assert "serve.queue.max" in response.json()["detail"]
 
 
-def test_a_worker_that_dies_fails_its_prediction_and_says_why(start_server: Any) -> None:
+def test_a_worker_that_dies_fails_its_prediction_and_says_why(start_server: StartServer) -> None:
     server = start_server(CODE)
     with server.client() as client:
         answer = predict(client, text="exit").json()

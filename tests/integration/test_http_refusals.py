@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from serving import Server, StartServer
 
 CODE = """
     class Predictor:
@@ -17,17 +18,17 @@ LIMIT = 100_000
 
 
 @pytest.fixture(scope="module")
-def server(start_server: Any) -> Any:
+def server(start_server: StartServer) -> Server:
     return start_server(CODE, max_body=LIMIT)
 
 
 @pytest.fixture
-def client(server: Any) -> Iterator[httpx.Client]:
+def client(server: Server) -> Iterator[httpx.Client]:
     with server.client() as client:
         yield client
 
 
-def send_raw(server: Any, request: bytes, *rest: bytes) -> tuple[int, dict[str, Any]]:
+def send_raw(server: Server, request: bytes, *rest: bytes) -> tuple[int, dict[str, Any]]:
     """Send bytes as they are, and return status and body of the answer."""
     url = httpx.URL(server.url)
     with socket.create_connection((url.host, url.port), 30) as connection:
@@ -107,7 +108,7 @@ def test_a_webhook_is_refused_and_not_ignored(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=x"])
-def test_a_body_that_says_it_is_too_large_is_a_413_before_it_is_sent(server: Any, kind: str) -> None:
+def test_a_body_that_says_it_is_too_large_is_a_413_before_it_is_sent(server: Server, kind: str) -> None:
     status, body = send_raw(server, post(Content_Type=kind, Content_Length=str(LIMIT + 1)))
 
     assert status == 413
@@ -121,7 +122,7 @@ def test_a_body_of_200_mb_is_a_413(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=x"])
-def test_a_body_in_chunks_is_a_413_when_it_gets_too_large(server: Any, kind: str) -> None:
+def test_a_body_in_chunks_is_a_413_when_it_gets_too_large(server: Server, kind: str) -> None:
     part = b"--x\r\nContent-Disposition: form-data; name=text\r\n\r\n" if "x" in kind else b""
     chunks = [b"%x\r\n%b\r\n" % (10_000 + len(part), part + b" " * 10_000)]
     chunks += [b"2710\r\n" + b" " * 10_000 + b"\r\n"] * (LIMIT // 10_000 + 1)
@@ -132,7 +133,7 @@ def test_a_body_in_chunks_is_a_413_when_it_gets_too_large(server: Any, kind: str
     assert "serve.max_body" in body["detail"]
 
 
-def test_a_client_that_goes_while_it_sends_harms_nothing(server: Any, client: httpx.Client) -> None:
+def test_a_client_that_goes_while_it_sends_harms_nothing(server: Server, client: httpx.Client) -> None:
     url = httpx.URL(server.url)
     with socket.create_connection((url.host, url.port), 30) as connection:
         connection.sendall(post(Content_Length="1000") + b'{"input"')

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from serving import Server, StartServer, wait_until
 
 CODE = """
     import asyncio, sys
@@ -44,12 +45,12 @@ EVENTS = {"Accept": "text/event-stream"}
 
 
 @pytest.fixture(scope="module", params=["process", "thread"])
-def server(start_server: Any, request: pytest.FixtureRequest) -> Any:
+def server(start_server: StartServer, request: pytest.FixtureRequest) -> Server:
     return start_server(CODE, concurrency=8, isolation=request.param, keep_alive="100ms")
 
 
 @pytest.fixture
-def client(server: Any) -> Iterator[httpx.Client]:
+def client(server: Server) -> Iterator[httpx.Client]:
     with server.client() as client:
         yield client
 
@@ -81,13 +82,13 @@ def start(client: httpx.Client, name: str, gate: Path, **values: Any) -> None:
     assert response.status_code == 202
 
 
-def wait_for(server: Any, name: str) -> str:
+def wait_for(server: Server, name: str) -> str:
     """Wait for the end of a prediction that was canceled, by the log, and return its error."""
     line = server.wait_for(lambda line: line["event"] == "prediction ended" and line.get("prediction") == name)
     return str(line["error"])
 
 
-def connect(server: Any, name: str, accept: str = "text/event-stream", **values: Any) -> socket.socket:
+def connect(server: Server, name: str, accept: str = "text/event-stream", **values: Any) -> socket.socket:
     """Ask for a prediction by hand, to be able to misbehave."""
     url = httpx.URL(server.url)
     body = json.dumps({"input": values}).encode()
@@ -235,7 +236,7 @@ def test_a_second_put_joins_the_stream(client: httpx.Client, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("attempt", range(10))
 @pytest.mark.parametrize("accept", ["text/event-stream", "application/json"])
-def test_a_client_that_goes_cancels_its_prediction(server: Any, tmp_path: Path, accept: str, attempt: int) -> None:
+def test_a_client_that_goes_cancels_its_prediction(server: Server, tmp_path: Path, accept: str, attempt: int) -> None:
     name = f"gone-{accept[:4]}-{attempt}-{tmp_path.name}"[:100]
     gate = tmp_path / "gate"
     connection = connect(server, name, accept, gate=str(gate), count=3)
@@ -249,7 +250,7 @@ def test_a_client_that_goes_cancels_its_prediction(server: Any, tmp_path: Path, 
     wait_until(lambda: Path(f"{gate}.error").exists() and Path(f"{gate}.error").read_text() == "CancelledError")
 
 
-def test_an_attached_reader_that_goes_cancels_nothing(server: Any, client: httpx.Client, tmp_path: Path) -> None:
+def test_an_attached_reader_that_goes_cancels_nothing(server: Server, client: httpx.Client, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     start(client, "watched", gate)
     with client.stream("GET", "/predictions/watched", headers=EVENTS) as response:
@@ -262,7 +263,7 @@ def test_an_attached_reader_that_goes_cancels_nothing(server: Any, client: httpx
     assert done["status"] == "succeeded"
 
 
-def test_an_async_prediction_outlives_its_client(server: Any, client: httpx.Client, tmp_path: Path) -> None:
+def test_an_async_prediction_outlives_its_client(server: Server, client: httpx.Client, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     url = httpx.URL(server.url)
     body = json.dumps({"input": {"gate": str(gate)}}).encode()
@@ -279,12 +280,15 @@ def test_an_async_prediction_outlives_its_client(server: Any, client: httpx.Clie
     assert client.put("/predictions/orphan", headers={"Prefer": "wait=30"}).json()["status"] == "succeeded"
 
 
-def test_a_slow_reader_slows_the_generator_and_loses_nothing(server: Any, client: httpx.Client, tmp_path: Path) -> None:
+def test_a_slow_reader_slows_the_generator_and_loses_nothing(
+    server: Server, client: httpx.Client, tmp_path: Path
+) -> None:
     count, size = 5_000, 10_000
     name = f"slow-{tmp_path.name}"[:100]
 
     body = {"input": {"count": count, "size": size}}
-    with server.client() as other, client.stream("PUT", f"/predictions/{name}", json=body, headers=EVENTS) as response:
+    stream = client.stream("PUT", f"/predictions/{name}", json=body, headers=EVENTS)
+    with server.client() as other, stream as response:
 
         def produced() -> int:
             # Asking for what cannot be there yet is the cheapest way to hear how much is.
@@ -297,14 +301,6 @@ def test_a_slow_reader_slows_the_generator_and_loses_nothing(server: Any, client
 
     assert 1 < held_back < count // 2
     assert [data["index"] for _, name, data in events if name == "output"] == list(range(count))
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for what only the file system tells."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def is_steady(value: Callable[[], int]) -> bool:
