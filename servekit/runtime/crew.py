@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from servekit.errors import PredictorError, ServekitError, SetupError
+from servekit.errors import PredictorError, ServekitError, SetupError, SignatureError
 from servekit.runtime.handle import ProcessHandle, ThreadHandle, WorkerHandle, WorkerState
 from servekit.runtime.protocol import (
     Completed,
@@ -357,7 +357,8 @@ class Crew:
 
     def _on_setup_failed(self, worker: WorkerHandle, message: SetupFailed) -> None:
         if message.stage == "load" and not message.traceback:
-            self._fail(worker, PredictorError(message.message))
+            kind = SignatureError if message.error_type == SignatureError.__name__ else PredictorError
+            self._fail(worker, kind(message.message))
         else:
             what = "the predictor's module could not be imported" if message.stage == "load" else "setup failed"
             self._fail(worker, SetupError(f"{what}: {message.message}\n\n{message.traceback}".rstrip()))
