@@ -109,8 +109,8 @@ class Connection(HttpProtocol):
 
     def _refuse(self, refusal: Refusal) -> None:
         self._is_refused = True
-        if self._is_answering():  # the client cannot be told in the midst of another answer
-            self.transport.close()
+        if self._is_answering() and (self.cycle.response_started or not self._is_in_body):
+            self.transport.close()  # the client would take it for a part of the answer that it waits for
             return
         body = refusal.body()
         self.transport.write(

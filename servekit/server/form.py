@@ -24,6 +24,8 @@ _MAX_PARTS = 1000
 _FLUSH_BYTES = 1 << 20
 """Files are written by a thread, this much at a time: a hop for every packet would cost more than the writing."""
 
+_NO_PLACE = "the files of the form cannot be stored: {}; free the server's temporary folder, or send files as URLs"
+
 _MAX_STEM_BYTES = 200
 _MAX_ENDING_BYTES = 50
 """Together with the dot less than the 255 bytes that file systems take."""
@@ -98,10 +100,7 @@ async def read_form(exchange: Exchange, boundary: bytes, directory: Path, limit:
     except FormParserError as error:
         raise Refusal(400, f"the form cannot be read: {error}") from error
     except OSError as error:
-        message = (
-            f"the form's files cannot be kept: {error.strerror}; the server's disk for temporary files is at fault"
-        )
-        raise Refusal(507, message, is_before_the_end=more) from error
+        raise Refusal(507, _NO_PLACE.format(error.strerror), is_before_the_end=more) from error
     finally:
         with contextlib.suppress(OSError):  # what is still open then goes with its folder
             await asyncio.to_thread(parts.close)

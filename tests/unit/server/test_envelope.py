@@ -1,5 +1,8 @@
 """The body of a prediction request."""
 
+import contextlib
+
+import msgspec
 import pytest
 
 from servekit.server.envelope import check_id, parse_envelope
@@ -46,6 +49,9 @@ def test_json_that_is_too_deep_is_refused_and_harms_nothing(place: bytes) -> Non
         (b"[]", ["body"]),
         (b'{"id": 3}', ["body", "id"]),
         (b'{"context": []}', ["body", "context"]),
+        (b'{"context": {"k": [1, 1e400]}}', ["body", "context"]),
+        (b'{"context": {"k": {"l": ' + b"9" * 5000 + b"}}}", ["body", "context"]),
+        (b'{"context": {"k": 1, "l": {"m": 18446744073709551616}}}', ["body", "context", "l"]),
         (b'{"webhook": "https://example.com"}', ["body", "webhook"]),
         (b'{"webhook_events_filter": []}', ["body", "webhook_events_filter"]),
     ],
@@ -57,6 +63,16 @@ def test_a_wrong_envelope_is_answered_422_with_the_place(body: bytes, loc: list[
     assert caught.value.status == 422
     assert not isinstance(caught.value.detail, str)
     assert caught.value.detail[0]["loc"] == loc
+
+
+def test_a_context_that_is_taken_can_be_sent_on_in_its_message() -> None:
+    contexts: list[object] = []
+    for depth in range(850, 1000):
+        with contextlib.suppress(Refusal):
+            contexts.append(parse_envelope(b'{"context": {"k": %b}}' % (b"[" * depth + b"]" * depth))[0].context)
+
+    for context in contexts:
+        msgspec.msgpack.encode([[[[context]]]])
 
 
 @pytest.mark.parametrize("name", ["a", "A-b_c.d~9", "x" * 128])
