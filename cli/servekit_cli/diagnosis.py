@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from servekit.errors import EnvironmentBuildError, PredictorError, ServekitError, SpecError, UsageError
-from servekit.runtime.crew import Model
+from servekit.runtime.model import Model
 from servekit.spec import Spec
 from servekit.spec.schema import render_spec_schema
 from servekit_cli.environment import needs_environment, prepare_environment

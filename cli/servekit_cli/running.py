@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from servekit.errors import InputError, PredictionFailedError
-from servekit.runtime.crew import Model
 from servekit.runtime.handle import WorkerHandle
+from servekit.runtime.model import Model
 from servekit.runtime.observer import PoolObserver
 from servekit.runtime.pool import Pool
 from servekit.runtime.prediction import EventKind, Prediction, Status

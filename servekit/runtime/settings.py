@@ -1,8 +1,12 @@
 """What a worker is told when it starts."""
 
+from pathlib import Path
+from typing import Self
+
 import msgspec
 
 from servekit.runtime.files import FetchLimits
+from servekit.spec import Spec
 
 __all__ = ["WorkerSettings"]
 
@@ -29,3 +33,23 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_logs: int
     healthcheck_timeout: float
     fetch: FetchLimits
+
+    @classmethod
+    def from_spec(cls, spec: Spec, directory: Path) -> Self:
+        """Pick what concerns a worker out of a spec."""
+        serve = spec.serve
+        return cls(
+            predictor=spec.predictor,
+            root=str(spec.root),
+            directory=str(directory),
+            concurrency=serve.concurrency,
+            max_output=serve.max_output,
+            max_logs=serve.max_logs,
+            healthcheck_timeout=serve.healthcheck_timeout,
+            fetch=FetchLimits(
+                max_bytes=serve.fetch.max_size,
+                timeout_seconds=serve.fetch.timeout,
+                max_redirects=serve.fetch.redirects,
+                allow_private=serve.fetch.allow_private,
+            ),
+        )

@@ -3,7 +3,7 @@
 from importlib.metadata import version
 from typing import Any
 
-from servekit.runtime.crew import Model
+from servekit.runtime.model import Model
 from servekit.server.schemas import ID_PARAMETER, make_components
 
 __all__ = ["make_openapi"]

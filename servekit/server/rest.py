@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import HTMLResponse
 
 from servekit.errors import ServekitError
-from servekit.runtime.crew import Model
+from servekit.runtime.model import Model
 from servekit.server.openapi import make_openapi
 from servekit.server.pages import render_docs
 from servekit.server.problems import Refusal, refuse_error

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from servekit.runtime.crew import Model
+from servekit.runtime.model import Model
 from servekit.runtime.prediction import Status
 from servekit.server.health import State
 

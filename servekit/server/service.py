@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from servekit.errors import NotReadyError
-from servekit.runtime.crew import Model
+from servekit.runtime.model import Model
 from servekit.runtime.pool import Pool
 from servekit.runtime.prediction import Prediction
 from servekit.schema import InputChecker

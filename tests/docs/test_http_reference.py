@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from servekit.runtime.crew import Model
+from servekit.runtime.model import Model
 from servekit.server.openapi import make_openapi
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/http.md").read_text(encoding="utf-8")

@@ -1,0 +1,355 @@
+"""Where predictions are admitted, given a slot, and brought to an end.
+
+The dispatcher lives on one event loop and needs no locks. Every prediction that it accepts ends: by
+its worker's word, by the worker's death, by its deadline, by a cancel, or by the shutdown.
+"""
+
+import asyncio
+import contextvars
+import math
+import os
+import time
+from collections.abc import Callable
+from typing import assert_never
+
+from servekit.errors import BusyError, NotReadyError, ServekitError
+from servekit.runtime.crew import Crew
+from servekit.runtime.handle import WorkerHandle
+from servekit.runtime.observer import PoolObserver
+from servekit.runtime.prediction import Prediction, Status
+from servekit.runtime.protocol import Cancel, Completed, Log, Metric, Outputs, Pause, Resume, Run, ToServer
+from servekit.runtime.queue import WaitingLine
+from servekit.runtime.settings import WorkerSettings
+from servekit.spec import ServeSpec
+
+__all__ = ["Dispatcher"]
+
+
+class Dispatcher:
+    """The slots of a crew, with the queue in front of them.
+
+    Args:
+        settings: What the workers are told.
+        serve: Limits and times.
+        observer: Is told of ends, deaths and output.
+        python: The interpreter for worker processes.
+        forget: Removes what a prediction left, called when its code outlives its record.
+
+    Attributes:
+        crew: The workers.
+        is_draining: No new predictions are taken.
+    """
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        serve: ServeSpec,
+        observer: PoolObserver,
+        python: str,
+        forget: Callable[[Prediction], None],
+    ) -> None:
+        self.crew = Crew(settings, serve, self, python)
+        self.is_draining = False
+        self._serve = serve
+        self._observer = observer
+        self._forget = forget
+        self._queue = WaitingLine(serve.queue.max, serve.queue.timeout, self._queue_overdue)
+        self._live: dict[int, Prediction] = {}
+        self._placed: dict[int, WorkerHandle] = {}
+        self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._ending: dict[int, tuple[Status, str]] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._mean_seconds = 1.0
+
+    @property
+    def queue_length(self) -> int:
+        """How many predictions wait."""
+        return len(self._queue)
+
+    def retry_after(self) -> int:
+        """Seconds after which a refused request has a chance, from the measured rate."""
+        slots = sum(worker.settings.concurrency for worker in self.crew.workers) or 1
+        seconds = self._mean_seconds * (len(self._queue) + 1) / slots
+        return max(1, min(_LONGEST_RETRY_SECONDS, math.ceil(seconds)))
+
+    # ------------------------------------------------------------------ predictions
+
+    def submit(self, prediction: Prediction) -> None:
+        """Give a prediction a slot, or a place in the queue.
+
+        Raises:
+            BusyError: All slots are taken and the queue is full.
+            NotReadyError: No worker is ready yet, or the server is going away.
+        """
+        if self.is_draining:
+            message = "the server is shutting down"
+            raise NotReadyError(message)
+        worker = None if self._queue else self._least_loaded()
+        if worker is not None:
+            self._live[prediction.key] = prediction
+            self._idle.clear()
+            self._place(prediction, worker)
+            return
+        if not self.crew.is_ready and (self.crew.failure is not None or not self.crew.was_ready):
+            raise NotReadyError(self._not_ready_text())
+        if self._queue.is_full:
+            message = f"all slots are busy and {len(self._queue)} predictions wait already (serve.queue.max)"
+            raise BusyError(message, self.retry_after())
+        self._live[prediction.key] = prediction
+        self._idle.clear()
+        self._queue.put(prediction)
+
+    def cancel(self, prediction: Prediction, reason: str) -> None:
+        """End a prediction as canceled; one that has ended stays as it is."""
+        self._stop(prediction, Status.CANCELED, reason)
+
+    def pause(self, prediction: Prediction) -> None:
+        """Let a prediction's generator wait; its reader is behind."""
+        worker = self._placed.get(prediction.key)
+        if worker is not None:
+            worker.send(Pause(prediction.key))
+
+    def resume(self, prediction: Prediction) -> None:
+        """Let it go on."""
+        worker = self._placed.get(prediction.key)
+        if worker is not None:
+            worker.send(Resume(prediction.key))
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Take no new predictions, let those there are finish, and cancel what the grace is too short for."""
+        self.is_draining = True
+        try:
+            async with asyncio.timeout(grace_seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            for prediction in list(self._live.values()):
+                self.cancel(prediction, f"canceled: the server is shutting down and waited {grace_seconds:g} seconds")
+            await self._idle.wait()  # bounded by cancel_grace
+
+    def end_all(self) -> None:
+        """Take no new predictions, and end those there are for everybody who waits for them."""
+        self.is_draining = True
+        for prediction in list(self._live.values()):
+            self._end(prediction, Status.CANCELED, "canceled: the server is shutting down")
+
+    # ------------------------------------------------------------------ CrewEvents
+
+    def on_prediction_message(self, worker: WorkerHandle, message: Completed | Outputs | Log | Metric) -> None:
+        """Fold what a worker tells into the prediction."""
+        prediction = worker.running.get(message.key)
+        if prediction is None:
+            return
+        if prediction.is_done and not isinstance(message, Completed):
+            return  # it ended for everybody but its code, which would not stop
+        match message:
+            case Completed():
+                self._on_completed(worker, prediction, message)
+            case Outputs():
+                prediction.add_outputs(message.items)
+            case Log():
+                prediction.add_log(message.source, message.text)
+            case Metric():
+                prediction.add_metric(message.name, message.value, message.mode)
+            case _:
+                assert_never(message)
+
+    def on_message_error(self, worker: WorkerHandle, message: ToServer, error: Exception) -> None:
+        """What a worker said could not be taken in: a fault of servekit, which costs that prediction and no other."""
+        self._observer.message_failed(worker, error)
+        prediction = worker.running.get(getattr(message, "key", 0))
+        if prediction is not None:
+            self._stop(prediction, Status.FAILED, f"servekit could not take in what it said: {error!r}")
+
+    def on_worker_ready(self, worker: WorkerHandle) -> None:
+        """Fill its slots from the queue."""
+        self._observer.worker_ready(worker)
+        self._fill_slots()
+
+    def on_worker_gone(self, worker: WorkerHandle, reason: str) -> None:
+        """Its predictions fail at once; nothing else is touched."""
+        self._observer.worker_gone(worker, reason)
+        for prediction in list(worker.running.values()):
+            status, error = self._ending.get(prediction.key, (Status.FAILED, reason))
+            prediction.has_files = True
+            self._release(worker, prediction.key)
+            if prediction.is_done:
+                self._clear_up_late(prediction)
+            self._end(prediction, status, error)
+        worker.running.clear()
+        worker.stuck.clear()
+
+    def on_worker_output(self, worker: WorkerHandle, source: str, text: str) -> None:
+        """Pass on what belongs to no prediction."""
+        self._observer.worker_output(worker, source, text)
+
+    def on_setup_failure(self, error: ServekitError) -> None:
+        """Those that wait cannot be served for now: let them know."""
+        self._observer.setup_failed(error)
+        if not self.crew.is_ready:
+            while (prediction := self._queue.take()) is not None:
+                prediction.is_refused = True
+                self._end(prediction, Status.FAILED, self._not_ready_text())
+
+    # ------------------------------------------------------------------ slots
+
+    def _least_loaded(self) -> WorkerHandle | None:
+        best: WorkerHandle | None = None
+        most = 0
+        for worker in self.crew.workers:
+            free = worker.free_slots
+            if free > most:
+                best, most = worker, free
+        return best
+
+    def _place(self, prediction: Prediction, worker: WorkerHandle) -> None:
+        key = prediction.key
+        worker.running[key] = prediction
+        self._placed[key] = worker
+        prediction.start()
+        deadline = None
+        timeout = self._serve.timeout
+        if timeout is not None:
+            left = timeout - (time.perf_counter() - prediction.created_tick)
+            deadline = time.time() + left
+            self._timers[key] = asyncio.get_running_loop().call_later(
+                left, self._prediction_overdue, prediction, context=_EMPTY
+            )
+        uploads = prediction.uploads
+        worker.send(
+            Run(
+                key,
+                prediction.id,
+                prediction.raw_input,
+                prediction.context,
+                deadline,
+                {token: os.fsencode(path) for token, path in uploads.items()} if uploads else None,
+            )
+        )
+        prediction.raw_input = b""
+
+    def _release(self, worker: WorkerHandle, key: int) -> None:
+        """Free a slot."""
+        worker.running.pop(key, None)
+        worker.stuck.discard(key)
+        self._placed.pop(key, None)
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _fill_slots(self) -> None:
+        while self._queue:
+            worker = self._least_loaded()
+            if worker is None:
+                return
+            prediction = self._queue.take()
+            assert prediction is not None
+            self._place(prediction, worker)
+
+    # ------------------------------------------------------------------ ends
+
+    def _on_completed(self, worker: WorkerHandle, prediction: Prediction, message: Completed) -> None:
+        key = message.key
+        self._release(worker, key)
+        self._mean_seconds += 0.1 * (message.predict_time - self._mean_seconds)
+        prediction.has_files = prediction.has_files or message.has_files
+        # The slot is free before the answer is written: a client that asks again at once finds it.
+        if self._queue:
+            self._fill_slots()
+        if worker.is_retiring:
+            self.crew.close_if_idle(worker)
+        if prediction.is_done:
+            self._clear_up_late(prediction)
+            return
+        ending = self._ending.get(key) if self._ending else None
+        if ending is not None:  # whatever the code made of the cancelation, this is what was promised
+            self._end(prediction, *ending, predict_time=message.predict_time)
+            return
+        if message.traceback is not None:
+            self._observer.prediction_raised(prediction, message.traceback)
+            if self._serve.tracebacks:
+                prediction.add_log("stderr", message.traceback)
+        self._end(
+            prediction,
+            Status(message.status),
+            message.error,
+            output=message.output,
+            problems=message.problems,
+            predict_time=message.predict_time,
+        )
+
+    def _clear_up_late(self, prediction: Prediction) -> None:
+        """Its code has stopped at last; should its record be gone already, nobody else removes its files."""
+        if prediction.is_forgotten:
+            self._forget(prediction)
+
+    def _end(
+        self,
+        prediction: Prediction,
+        status: Status,
+        error: str | None,
+        *,
+        output: bytes | None = None,
+        problems: bytes | None = None,
+        predict_time: float | None = None,
+    ) -> None:
+        if prediction.is_done:
+            return
+        self._ending.pop(prediction.key, None)
+        self._live.pop(prediction.key, None)
+        if not self._live:
+            self._idle.set()
+        prediction.finish(status, output=output, error=error, problems=problems, predict_time=predict_time)
+        self._observer.prediction_ended(prediction)
+
+    def _stop(self, prediction: Prediction, status: Status, reason: str) -> None:
+        """Ask a prediction to stop, and see to it that it does."""
+        key = prediction.key
+        if prediction.is_done or key in self._ending:
+            return
+        if self._queue.remove(prediction):
+            self._end(prediction, status, reason)
+            return
+        worker = self._placed.get(key)
+        if worker is None:
+            self._end(prediction, status, reason)
+            return
+        self._ending[key] = (status, reason)
+        worker.send(Cancel(key))
+        asyncio.get_running_loop().call_later(
+            self._serve.cancel_grace, self._cancel_overdue, prediction, worker, context=_EMPTY
+        )
+
+    def _prediction_overdue(self, prediction: Prediction) -> None:
+        self._stop(
+            prediction, Status.FAILED, f"timed out: it took longer than {self._serve.timeout:g} seconds (serve.timeout)"
+        )
+
+    def _queue_overdue(self, prediction: Prediction) -> None:
+        prediction.is_refused = True
+        limit = f"{self._serve.queue.timeout:g} seconds (serve.queue.timeout)"
+        self._end(prediction, Status.FAILED, f"no slot became free within {limit}")
+
+    def _cancel_overdue(self, prediction: Prediction, worker: WorkerHandle) -> None:
+        """It did not stop. It ends for everybody else; its worker is replaced as soon as that hurts nobody."""
+        ending = self._ending.get(prediction.key)
+        if ending is None or prediction.key not in worker.running:
+            return
+        worker.stuck.add(prediction.key)
+        self._end(prediction, *ending)
+        self._observer.worker_stuck(worker, prediction)
+        worker.is_retiring = True
+        self.crew.close_if_idle(worker)
+
+    def _not_ready_text(self) -> str:
+        failure = self.crew.failure
+        if failure is None:
+            return "setup has not finished yet; wait for /readyz to answer 200"
+        summary = str(failure).splitlines()[0]
+        return f"no worker is ready: {summary} (the whole story is in /health-check and in the server's log)"
+
+
+_LONGEST_RETRY_SECONDS = 600
+
+_EMPTY = contextvars.Context()
+"""For timers: what they start must not carry the request's Context. Only the loop's thread runs in it."""

@@ -1,0 +1,72 @@
+"""What a server knows of its predictor: what it takes and gives, and how its latest setup went."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from servekit.runtime.protocol import Loaded
+
+__all__ = ["Model", "SetupRecord"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a loaded predictor takes and gives.
+
+    Attributes:
+        input_schema: JSON Schema of the input object.
+        output_schema: JSON Schema of the output; an array for predictors that yield.
+        is_async: `predict` is a coroutine function or an async generator.
+        streams: `predict` yields its output in items.
+        concatenates: The items are pieces of one text.
+        uses_files: Inputs or outputs hold files.
+        has_secrets: Inputs hold secrets.
+        has_healthcheck: The predictor has a healthcheck of its own.
+    """
+
+    input_schema: dict[str, Any]
+    output_schema: dict[str, Any]
+    is_async: bool
+    streams: bool
+    concatenates: bool
+    uses_files: bool
+    has_secrets: bool
+    has_healthcheck: bool
+
+    @classmethod
+    def from_message(cls, loaded: Loaded) -> "Model":
+        """Decode what a worker said of itself."""
+        return cls(
+            input_schema=msgspec.json.decode(loaded.input_schema),
+            output_schema=msgspec.json.decode(loaded.output_schema),
+            is_async=loaded.is_async,
+            streams=loaded.streams,
+            concatenates=loaded.concatenates,
+            uses_files=loaded.uses_files,
+            has_secrets=loaded.has_secrets,
+            has_healthcheck=loaded.has_healthcheck,
+        )
+
+
+@dataclass
+class SetupRecord:
+    """How the latest setup went, for health answers. Times are seconds since the epoch."""
+
+    status: Literal["starting", "succeeded", "failed"] = "starting"
+    started_at: float = field(default_factory=time.time)
+    completed_at: float | None = None
+    logs: str = ""
+
+    _MAX_LOGS = 1_000_000
+
+    def add_log(self, text: str) -> None:
+        """Keep what was printed, the first megabyte of it."""
+        self.logs += text[: max(0, self._MAX_LOGS - len(self.logs))]
+
+    def end(self, status: Literal["succeeded", "failed"], text: str = "") -> None:
+        """Setup is over."""
+        self.status = status
+        self.completed_at = time.time()
+        self.logs += text
