@@ -105,7 +105,6 @@ class ThreadBridge(Generic[_T]):
         finally:
             self.stop()
             self._is_left = True
-            self._report_if_left()
 
     def stop(self) -> None:
         """Ask the producer to close its iterable at the next item; callable from any thread, does not wait.

@@ -174,7 +174,10 @@ def test_what_was_produced_before_a_stop_still_arrives(run: Run) -> None:
     assert isinstance(end, CancelationError)
 
 
-def test_a_stop_from_another_thread_frees_a_producer_that_waits_for_room(run: Run) -> None:
+def test_a_stop_from_another_thread_frees_a_producer_that_waits_for_room(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(producer_module, "_LOOK_FOR_LOOP_EVERY", 3600)
     closed = threading.Event()
 
     def source() -> Iterator[int]:
@@ -218,6 +221,23 @@ def test_a_bridge_that_never_began_can_be_closed(run: Run) -> None:
         await ThreadBridge(lambda: [1]).aclose()
 
     run(main())
+
+
+def test_closing_does_not_wait_for_a_free_thread(run: Run) -> None:
+    may_go_on = threading.Event()
+
+    async def main() -> None:
+        bridge = ThreadBridge(lambda: [1], executor=executor)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(bridge.next_batch(), 0.01)
+        await bridge.aclose()
+
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(may_go_on.wait, 60)
+        try:
+            run(main())
+        finally:
+            may_go_on.set()
 
 
 def test_closing_while_another_task_waits_for_items_ends_that_wait(run: Run) -> None:

@@ -348,7 +348,11 @@ def test_an_item_is_not_kept_alive_by_the_bridge(run: Run) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
-def test_the_body_is_never_further_ahead_than_the_queue_allows(run: Run, size: int) -> None:
+def test_the_body_is_never_further_ahead_than_the_queue_allows_and_wakes_at_once(
+    run: Run, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The look at whether the loop was closed must not be what wakes it.
+    monkeypatch.setattr(producer, "_LOOK_FOR_LOOP_EVERY", 3600)
     produced = 0
 
     @async_generator_from_thread(max_queue_size=size)
@@ -373,20 +377,6 @@ def test_the_body_is_never_further_ahead_than_the_queue_allows(run: Run, size: i
 
     run(main())
     assert produced == 500
-
-
-def test_the_body_wakes_at_once_when_room_appears(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The look at whether the loop was closed must not be what wakes it.
-    monkeypatch.setattr(producer, "_LOOK_FOR_LOOP_EVERY", 3600)
-
-    @async_generator_from_thread(max_queue_size=1)
-    def generate() -> Iterator[int]:
-        yield from range(1000)
-
-    async def main() -> list[int]:
-        return [item async for item in generate()]
-
-    assert run(main()) == list(range(1000))
 
 
 @pytest.mark.parametrize("size", [1, 2, 0])
@@ -721,27 +711,6 @@ def test_its_own_thread_ends_with_the_generator(run: Run) -> None:
     run(main())
     threads[0].join(20)
     assert not threads[0].is_alive()
-
-
-def test_a_generator_that_waits_for_a_thread_is_closed_without_waiting_for_one(run: Run) -> None:
-    may_go_on = threading.Event()
-    with ThreadPoolExecutor(1) as executor:
-        executor.submit(may_go_on.wait, 30)
-        generate = async_generator_from_thread(executor=executor)(failing_body)
-
-        async def main() -> None:
-            items = generate(ValueError, 0)
-            first = asyncio.ensure_future(anext(items))
-            await asyncio.sleep(0)
-            first.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await first
-            await items.aclose()
-
-        try:
-            run(main())
-        finally:
-            may_go_on.set()
 
 
 def test_an_executor_that_drops_the_job_is_an_error(run: Run) -> None:

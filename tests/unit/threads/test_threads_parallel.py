@@ -291,23 +291,26 @@ def test_no_item_is_started_after_the_first_error(run: Run, fn: Callable[[int], 
     assert next(async_items) <= 6
 
 
-def test_what_runs_is_waited_for_when_another_item_fails() -> None:
+@pytest.mark.parametrize("own", [True, False])
+def test_what_runs_is_waited_for_when_another_item_fails(own: bool) -> None:
     gauge = Gauge()
     begun = threading.Event()
+    failed = threading.Event()
 
     def work(number: int) -> None:
-        if number == 0:
-            with gauge:
-                begun.set()
-                failed.wait(0.05)
-            return
-        begun.wait(30)
-        raise LookupError
+        if number == 1:
+            begun.wait(30)
+            failed.set()
+            raise LookupError
+        with gauge:
+            begun.set()
+            failed.wait(30)
+            threading.Event().wait(0.02)
 
-    failed = threading.Event()
-    with pytest.raises(LookupError):
-        parallel(work, range(2))
-    assert (gauge.inside, gauge.most) == (0, 1)
+    with ThreadPoolExecutor(2) as executor:
+        with pytest.raises(LookupError):
+            parallel(work, range(2), executor=None if own else executor)
+        assert (gauge.inside, gauge.most) == (0, 1)
 
 
 def test_tasks_that_run_are_cancelled_and_awaited_when_another_item_fails(run: Run) -> None:
