@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections.abc import Callable, Generator
 
@@ -81,7 +82,11 @@ class WebServer:
     async def _make_rest(self) -> AsgiApp:
         # FastAPI takes longer to import than all the rest: it comes while the server listens already.
         make_rest = await asyncio.to_thread(_import_rest)
-        return make_rest(self._service, self._shut_down)
+        rest = make_rest(self._service, self._shut_down)
+        # What is there now stays until the end. A full collection would look at all of it again and again,
+        # for tens of milliseconds each time, in which no token is sent.
+        gc.freeze()
+        return rest
 
 
 class _Server(uvicorn.Server):
