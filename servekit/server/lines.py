@@ -104,7 +104,8 @@ class LineWriter:
                 self._rest = memoryview(b"\n".join((*self._lines, b"")))
                 self._lines.clear()
             try:
-                if not self._has_room(deadline):
+                left = 0.0 if deadline is None else max(0.0, deadline - time.monotonic())
+                if not self._poll.poll(left * 1000):
                     return False
                 count = os.write(self._descriptor, self._rest[: select.PIPE_BUF])
             except BlockingIOError:  # somebody who shares the descriptor made it so
@@ -116,7 +117,3 @@ class LineWriter:
             self._rest = self._rest[count:]
             self._waiting_bytes -= count
         return True
-
-    def _has_room(self, deadline: float | None) -> bool:
-        left = 0.0 if deadline is None else max(0.0, deadline - time.monotonic())
-        return bool(self._poll.poll(left * 1000))
