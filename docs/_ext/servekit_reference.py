@@ -1,33 +1,37 @@
-"""The parts of the reference that are read from the code, so that they cannot differ from it.
-
-Directives:
-- servekit-spec: a table per section of servekit.yaml
-- servekit-settings: the serve fields with their variables and flags
-- servekit-commands: the help of each command
-- servekit-exit-codes: each exit code of the command line
-- servekit-errors: each error with its exit code and HTTP status
-"""
+"""The tables of the reference, read from the spec's model, the settings, the command line and the errors."""
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import NoneType
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
-from docutils import nodes
-from docutils.statemachine import StringList
+import typer
 from pydantic.fields import FieldInfo
-from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
+from typer.core import TyperGroup
 
 from servekit import errors
 from servekit.spec import SpecFile
 from servekit.spec.overrides import list_settings
 from servekit.spec.section import Section
 from servekit_cli.border import EXIT_CODES
-from servekit_cli.main import COMMANDS
+from servekit_cli.main import COMMANDS, make_app
+
+__all__ = [
+    "describe_commands",
+    "describe_errors",
+    "describe_exit_codes",
+    "describe_settings",
+    "describe_spec",
+    "make_row",
+    "start_table",
+]
+
+_KINDS: Final[dict[str, str]] = {
+    "object": "mapping",
+    "array": "list of texts",
+    "string": "text",
+    "integer": "whole number",
+}
 
 
 def describe_spec() -> Iterator[str]:
@@ -37,9 +41,9 @@ def describe_spec() -> Iterator[str]:
 
 def describe_settings() -> Iterator[str]:
     """Write every serve field with its variable, its flag and its default."""
-    yield from _start_table("Variable", "Flag of servekit serve", "Field", "Default", "Meaning")
+    yield from start_table("Variable", "Flag of servekit serve", "Field", "Default", "Meaning")
     for setting in list_settings():
-        yield _row(
+        yield make_row(
             ", ".join(_code(name) for name in setting.variables),
             _code(setting.flag),
             _code("serve." + ".".join(setting.path)),
@@ -49,45 +53,80 @@ def describe_settings() -> Iterator[str]:
 
 
 def describe_commands() -> Iterator[str]:
-    """Write the help of each command, as the command line itself prints it."""
-    environ = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1"}
+    """Write each command with its arguments and options."""
+    group = typer.main.get_command(make_app())
+    assert isinstance(group, TyperGroup)
     for name, _, _ in COMMANDS:
-        command = [sys.executable, "-m", "servekit_cli", name, "--help"]
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
-        yield from ("", f"## servekit {name}", "", "```text", *done.stdout.splitlines(), "```")
+        command = group.commands[name]
+        context = typer.Context(command, info_name=f"servekit {name}")
+        yield from ("", f"## servekit {name}", "", "```text", command.get_usage(context).removeprefix("Usage: "), "```")
+        yield from ("", *(command.help or "").splitlines())
+        yield from start_table("Option", "Meaning")
+        for parameter in command.params:
+            if (record := parameter.get_help_record(context)) is not None:
+                yield make_row(_code(record[0].replace("\n", " ")), record[1])
 
 
 def describe_exit_codes() -> Iterator[str]:
     """Write each exit code with its meaning."""
-    yield from _start_table("Exit code", "Meaning")
+    yield from start_table("Exit code", "Meaning")
     for code, meaning in EXIT_CODES.items():
-        yield _row(str(code), meaning)
+        yield make_row(str(code), meaning)
 
 
 def describe_errors() -> Iterator[str]:
     """Write each error with the exit code and the HTTP status that it leads to."""
     kinds = [value for name in errors.__all__ if issubclass(value := getattr(errors, name), errors.ServekitError)]
-    yield from _start_table("Error", "Exit code", "HTTP status", "Meaning")
+    yield from start_table("Error", "Exit code", "HTTP status", "Meaning")
     for kind in sorted(kinds, key=lambda kind: (kind.exit_code, kind.__name__)):
         meaning = (kind.__doc__ or "").partition("\n\n")[0]
-        yield _row(_code(kind.__name__), str(kind.exit_code), str(kind.http_status), meaning)
+        yield make_row(_code(kind.__name__), str(kind.exit_code), str(kind.http_status), meaning)
+
+
+def start_table(*heads: str) -> Iterator[str]:
+    """Write the head of a table."""
+    yield ""
+    yield make_row(*heads)
+    yield make_row(*("---" for _ in heads))
+
+
+def make_row(*cells: str) -> str:
+    """Give a row of a table; a cell may have line breaks and bars in it."""
+    return "| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in cells) + " |"
 
 
 def _describe_section(model: type[Section], path: tuple[str, ...]) -> Iterator[str]:
     inner: list[tuple[str, type[Section]]] = []
     yield from ("", f"## {'.'.join(path) or 'The file'}", "", (model.__doc__ or "").replace("\n    ", "\n"), "")
-    yield from _start_table("Key", "Value", "Default", "Meaning")
+    names = _list_names(path)
+    yield from start_table("Key", "Value", "Default", *(("Variable", "Flag") if names else ()), "Meaning")
     for name, field in model.model_fields.items():
         assert field.description, f"{model.__name__}.{name} needs a description"
         annotation = field.annotation
         if isinstance(annotation, type) and issubclass(annotation, Section):
             inner.append((name, annotation))
             key = ".".join((*path, name))
-            yield _row(_code(name), f"[a section](#{key.replace('.', '')})", "", field.description)
+            yield make_row(
+                _code(name),
+                f"[a section](#{key.replace('.', '')})",
+                "",
+                *(("", "") if names else ()),
+                field.description,
+            )
         else:
-            yield _row(_code(name), _name_kind(model, name, field), _show_default(field), field.description)
+            cells = (_code(name), _name_kind(model, name, field), _show_default(field))
+            yield make_row(*cells, *names.get(name, ()), field.description)
     for name, section in inner:
         yield from _describe_section(section, (*path, name))
+
+
+def _list_names(path: tuple[str, ...]) -> dict[str, tuple[str, str]]:
+    """Give variable and flag of each field of a section; there are some below `serve` only."""
+    return {
+        setting.path[-1]: (", ".join(_code(name) for name in setting.variables), _code(setting.flag))
+        for setting in list_settings()
+        if ("serve", *setting.path[:-1]) == path
+    }
 
 
 def _name_kind(model: type[Section], name: str, field: FieldInfo) -> str:
@@ -101,9 +140,8 @@ def _name_kind(model: type[Section], name: str, field: FieldInfo) -> str:
     elif "[Bb]" in patterns:
         kind = "size"
     else:
-        kind = {"object": "mapping", "array": "list of texts", "string": "text", "integer": "whole number"}.get(
-            kinds[0]["type"], kinds[0]["type"]
-        )
+        written = str(kinds[0]["type"])
+        kind = _KINDS.get(written, written)
     return f"{kind}, or null" if NoneType in get_args(field.annotation) and field.default is not None else kind
 
 
@@ -127,34 +165,5 @@ def _show_default(field: FieldInfo) -> str:
     return _code(json.dumps(default))
 
 
-def _start_table(*heads: str) -> Iterator[str]:
-    yield ""
-    yield _row(*heads)
-    yield _row(*("---" for _ in heads))
-
-
-def _row(*cells: str) -> str:
-    return "| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in cells) + " |"
-
-
 def _code(text: object) -> str:
     return f"`{text}`"
-
-
-def _make_directive(describe: Callable[[], Iterator[str]]) -> type[SphinxDirective]:
-    class Generated(SphinxDirective):
-        def run(self) -> list[nodes.Node]:
-            self.content = StringList(list(describe()), source=self.get_source_info()[0])
-            return self.parse_content_to_nodes(allow_section_headings=True)
-
-    return Generated
-
-
-def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the directives, for Sphinx."""
-    app.add_directive("servekit-spec", _make_directive(describe_spec))
-    app.add_directive("servekit-settings", _make_directive(describe_settings))
-    app.add_directive("servekit-commands", _make_directive(describe_commands))
-    app.add_directive("servekit-exit-codes", _make_directive(describe_exit_codes))
-    app.add_directive("servekit-errors", _make_directive(describe_errors))
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

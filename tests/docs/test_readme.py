@@ -1,5 +1,6 @@
 """What the README and the pages tell a reader to do works as printed, and what they link to is there."""
 
+import ast
 import json
 import re
 import subprocess
@@ -72,4 +73,4 @@ def test_every_python_block_compiles(page: Path) -> None:
     for block in extract_blocks(page.read_text(encoding="utf-8"), "python"):
         # A method shown alone is indented as it stands in its class.
         source = f"class Shown:\n{block}" if block.startswith("    ") else block
-        compile(source, str(page), "exec")
+        compile(source, str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
