@@ -98,6 +98,10 @@ class Exchange:
                     pass
         await self._send({"type": "http.response.body", "body": b""})
 
+    def abort(self) -> None:
+        """Drop the connection now, with whatever is on its way; `receive` tells of it as of any disconnect."""
+        self.scope["state"]["abort"]()
+
     async def read_body(self, limit: int, stall_seconds: float) -> bytes:
         """Read the request's body.
 

@@ -47,6 +47,11 @@ class CoalescingTransport(asyncio.Transport):
         self._flush()
         self._transport.close()
 
+    def abort(self) -> None:
+        """Close now, whatever is not sent yet."""
+        self._held.clear()
+        self._transport.abort()
+
     def is_closing(self) -> bool:
         """Whether it is closed or about to be."""
         return self._transport.is_closing()
@@ -75,3 +80,8 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in the base class
         """Begin a connection."""
         super().connection_made(CoalescingTransport(transport, self.loop))
+
+    def on_message_begin(self) -> None:
+        """Begin a request; ASGI has no word for dropping its client, so the way to do it goes along."""
+        super().on_message_begin()
+        self.scope.setdefault("state", {})["abort"] = self.transport.abort

@@ -307,3 +307,14 @@ def is_steady(value: Callable[[], int]) -> bool:
     before = value()
     time.sleep(0.5)
     return value() == before
+
+
+def test_a_reader_that_takes_nothing_is_given_up(start_server: StartServer) -> None:
+    server = start_server(CODE, stall_timeout="500ms")
+    with connect(server, "stalled", count=5_000, size=10_000):
+        error = wait_for(server, "stalled")
+        line = server.wait_for(lambda line: line["event"] == "request" and line.get("prediction") == "stalled")
+
+    assert error == "canceled: the client read nothing for 0.5 seconds"
+    assert line["status"] == 499
+    assert not any(line["level"] == "error" for line in server.log)
