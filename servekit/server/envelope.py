@@ -1,34 +1,44 @@
 """The body of a prediction request: everything around the input, which stays the bytes that it is."""
 
 import re
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
 
+from servekit.server.keys import find_unknown_keys, refuse_unknown_keys
 from servekit.server.problems import Refusal
 
 __all__ = ["Envelope", "check_id", "parse_envelope"]
 
-_EMPTY_OBJECT = msgspec.Raw(b"{}")
 
-
-class Envelope(msgspec.Struct):
-    """What a client sends. Further names are ignored, as clients of Cog expect.
+class Envelope(msgspec.Struct, forbid_unknown_fields=True):
+    """What a client sends. Clients of Cog may send more: `created_at` is ignored, the rest is not supported yet.
 
     Attributes:
-        input: The input object, as JSON.
+        input: The input object, as JSON; unset when the body has none.
         id: The name that the client gives its prediction.
         context: Free keys and values that the predictor sees in its scope.
     """
 
-    input: msgspec.Raw = _EMPTY_OBJECT
+    input: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     id: str | None = None
     context: dict[str, Any] | None = None
     webhook: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     webhook_events_filter: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    output_file_prefix: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    created_at: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def has_input(self) -> bool:
+        """Whether the body has an `input`, even an empty one."""
+        return self.input is not msgspec.UNSET
 
 
 _decode = msgspec.json.Decoder(Envelope).decode
+_KEYS = frozenset(Envelope.__struct_fields__)
+_NO_WEBHOOKS = "webhooks are not supported yet; poll GET /predictions/{id} instead"
+_NO_PREFIX = "storing output files elsewhere is not supported yet; they come inside the answer"
 _ID = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _PLACE = re.compile(r" - at `\$(.*)`$")
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
@@ -37,8 +47,12 @@ _SPARE_LEVELS = 32
 """How much deeper than a context its message to the worker is, at most: whatever encodes it has a limit."""
 
 
-def parse_envelope(body: bytes) -> tuple[Envelope, bytes]:
+def parse_envelope(body: bytes, name_inputs: Callable[[], Collection[str]] = tuple) -> tuple[Envelope, bytes]:
     """Read the body of a request.
+
+    Args:
+        body: The whole body; an empty one is an empty envelope.
+        name_inputs: Tells what the predictor's inputs are called, for hints; called for a wrong body only.
 
     Returns:
         The envelope, and its input as JSON.
@@ -49,18 +63,16 @@ def parse_envelope(body: bytes) -> tuple[Envelope, bytes]:
     if not body:
         return Envelope(), b"{}"
     try:
-        envelope = _decode(body)
-    except msgspec.ValidationError as error:
-        raise _refuse_shape(str(error)) from None
+        envelope = _read(body, name_inputs)
     except RecursionError:
         raise Refusal(400, "the request body is nested too deeply to be read") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Refusal(400, f"the request body is not valid JSON: {error}") from None
-    if envelope.webhook is not msgspec.UNSET or envelope.webhook_events_filter is not msgspec.UNSET:
-        place = "webhook" if envelope.webhook is not msgspec.UNSET else "webhook_events_filter"
-        raise Refusal.invalid(["body", place], "webhooks are not supported yet; poll GET /predictions/{id} instead")
+    _check_supported(envelope)
     if envelope.context is not None:
         _check_context(envelope.context)
+    if envelope.input is msgspec.UNSET:
+        return envelope, b"{}"
     raw_input = bytes(envelope.input)
     return envelope, b"{}" if raw_input == b"null" else raw_input
 
@@ -75,6 +87,33 @@ def check_id(name: str, loc: list[str | int]) -> str:
         message = "an id has 1 to 128 characters, each a letter (A to Z, a to z), a digit or one of - _ . ~"
         raise Refusal.invalid(loc, message, name[:200])
     return name
+
+
+def _read(body: bytes, name_inputs: Callable[[], Collection[str]]) -> Envelope:
+    try:
+        return _decode(body)
+    except msgspec.ValidationError as error:
+        unknown = find_unknown_keys(body, _KEYS)
+        raise (refuse_unknown_keys(unknown, name_inputs()) if unknown else _refuse_shape(str(error))) from None
+
+
+def _check_supported(envelope: Envelope) -> None:
+    """Refuse what Cog can do and this server cannot, instead of leaving it undone in silence.
+
+    Raises:
+        Refusal: It asks for such a thing.
+    """
+    if _is_given(envelope.webhook):
+        raise Refusal.invalid(["body", "webhook"], _NO_WEBHOOKS)
+    if _is_given(envelope.webhook_events_filter):
+        raise Refusal.invalid(["body", "webhook_events_filter"], _NO_WEBHOOKS)
+    if _is_given(envelope.output_file_prefix):
+        raise Refusal.invalid(["body", "output_file_prefix"], _NO_PREFIX)
+
+
+def _is_given(value: msgspec.Raw | msgspec.UnsetType) -> bool:
+    # Clients that are made from a schema send null for what was left out.
+    return value is not msgspec.UNSET and bytes(value) != b"null"
 
 
 def _refuse_shape(message: str) -> Refusal:

@@ -6,9 +6,10 @@ import socket
 
 from servekit.errors import ListenError
 
-__all__ = ["describe_address", "open_listener"]
+__all__ = ["describe_address", "describe_listener", "open_listener"]
 
 _BACKLOG = 2048
+_ALL = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound
 
 
 def open_listener(host: str, port: int, *, stall_seconds: float) -> socket.socket:
@@ -44,9 +45,18 @@ def open_listener(host: str, port: int, *, stall_seconds: float) -> socket.socke
 def describe_address(listener: socket.socket) -> str:
     """Return the URL under which a listener is found on this machine."""
     host, port = listener.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - it is read here, not bound
-        host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http://{_join('127.0.0.1' if host in _ALL else host, port)}"
+
+
+def describe_listener(listener: socket.socket) -> str:
+    """Return where a listener listens, for a person: who listens for all is open to other machines as well."""
+    host, port = listener.getsockname()[:2]
+    url = describe_address(listener)
+    return f"{_join(host, port)}, on this machine {url}" if host in _ALL else url
+
+
+def _join(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _limit_stalls(listener: socket.socket, seconds: float) -> None:

@@ -6,6 +6,7 @@ predictions never appear in it.
 """
 
 import logging
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -34,7 +35,7 @@ def make_logger(
         writer: Where lines go.
     """
     is_console = writer.is_terminal if log_format == "auto" else log_format == "console"
-    render = _console_renderer(colors=writer.is_terminal) if is_console else _render_json
+    render = _console_renderer(colors=_wants_colors(writer)) if is_console else _render_json
     log: FilteringBoundLogger = structlog.wrap_logger(
         writer, processors=[render], wrapper_class=structlog.make_filtering_bound_logger(level)
     ).bind()
@@ -59,6 +60,13 @@ class _Bridge(logging.Handler):
         if record.exc_info:
             values["traceback"] = logging.Formatter().formatException(record.exc_info)
         self._log.log(record.levelno, record.getMessage(), **values)
+
+
+def _wants_colors(writer: LineWriter) -> bool:
+    """Follow the convention: NO_COLOR wins over FORCE_COLOR, and both over what is at the other end."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or (writer.is_terminal and os.environ.get("TERM") != "dumb")
 
 
 def _render_json(_logger: Any, method: str, event: EventDict) -> bytes:

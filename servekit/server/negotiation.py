@@ -4,6 +4,7 @@
 read is no preference.
 """
 
+import re
 from dataclasses import dataclass
 
 __all__ = ["NO_PREFERENCE", "Preference", "parse_prefer", "wants_events"]
@@ -42,6 +43,8 @@ class Preference:
 NO_PREFERENCE = Preference()
 
 _MAX_WAIT_SECONDS = 86_400.0
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
+"""RFC 7240 has whole seconds only; part of one is understood as well, since many predictions take less."""
 
 
 def parse_prefer(value: str) -> Preference:
@@ -97,7 +100,7 @@ def _parse_range(part: str) -> tuple[str, float]:
 
 
 def _parse_seconds(text: str) -> float | None:
-    digits = text.strip().strip('"')
-    if not (digits.isascii() and digits.isdigit()):
+    number = text.strip().strip('"')
+    if _SECONDS.fullmatch(number) is None:
         return None
-    return min(float(digits), _MAX_WAIT_SECONDS)
+    return min(float(number), _MAX_WAIT_SECONDS)

@@ -40,10 +40,12 @@ class ServerObserver(PoolObserver):
         self._log = log
         self._outputs: dict[int, OutputLog] = {}
         self._raised: Prediction | None = None
+        self._told_failure: str | None = None
 
     def worker_ready(self, worker: WorkerHandle) -> None:
         """Log it."""
         self.was_ready = True
+        self._told_failure = None
         self._log().info("worker ready", worker=worker.number, pid=worker.pid)
 
     def worker_gone(self, worker: WorkerHandle, reason: str) -> None:
@@ -70,10 +72,16 @@ class ServerObserver(PoolObserver):
             self._outputs[worker.number] = output
         output.add(source, text)
 
-    def setup_failed(self, error: ServekitError) -> None:
-        """Log the whole story: its traceback is the author's own."""
-        summary, _, story = str(error).partition("\n")
-        self._log().error(summary, traceback=story.strip() or None)
+    def setup_failed(self, error: ServekitError, retry_seconds: float = 0.0) -> None:
+        """Log the whole story, with the author's own traceback; once, since each retry tells the same again."""
+        text = str(error)
+        summary, _, story = text.partition("\n")
+        is_known = text == self._told_failure
+        self._told_failure = text
+        when = f"; retrying in {retry_seconds:.1f} s" if retry_seconds else ""
+        again = " (as before)" if is_known else ""
+        values = {"traceback": story.strip()} if story.strip() and not is_known else {}
+        self._log().error(f"{summary}{again}{when}", **values)
 
     def message_failed(self, worker: WorkerHandle, error: Exception) -> None:
         """Log it: the fault is ours."""

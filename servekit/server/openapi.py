@@ -88,7 +88,7 @@ def _create(name: str, summary: str, *, is_once: bool = False) -> _Json:
         "`Accept: text/event-stream` streams. A client that goes away cancels, unless it prefers `respond-async`."
     )
     if is_once:
-        text += " A second PUT with the same id gets the same prediction, whatever its body says."
+        text += " A second PUT with the same id gets the same prediction, whatever its input is."
     return {
         "operationId": name,
         "summary": summary,

@@ -92,19 +92,26 @@ class PredictionRoutes:
         if existing is None:
             await self._create(exchange, name)
         else:
+            if _is_json(exchange.headers.get(b"content-type", _JSON)):  # a form has no id to compare
+                await self._read_json(exchange, name)
             await self._answers.give_again(exchange, existing)
 
     async def _read(self, exchange: Exchange, given_id: str | None) -> Request:
         kind = exchange.headers.get(b"content-type", _JSON)
-        if kind == _JSON or _is_json(kind):
-            envelope, raw_input = parse_envelope(await exchange.read_body(self._max_body, self._stall_seconds))
-            return Request(raw_input, _agree_on_id(envelope.id, given_id), envelope.context)
+        if _is_json(kind):
+            return await self._read_json(exchange, given_id)
         boundary = parse_boundary(kind)
         if boundary is None:
             shown = kind[:100].decode("latin-1")
             message = f"the Content-Type is {shown!r}; send application/json, or multipart/form-data with files"
             raise Refusal(415, message, (b"accept", b"application/json, multipart/form-data"))
         return await self._read_form(exchange, boundary, given_id)
+
+    async def _read_json(self, exchange: Exchange, given_id: str | None) -> Request:
+        body = await exchange.read_body(self._max_body, self._stall_seconds)
+        envelope, raw_input = parse_envelope(body, self._service.name_inputs)
+        name = _agree_on_id(envelope.id, given_id)
+        return Request(raw_input, name, envelope.context, has_input=envelope.has_input)
 
     async def _read_form(self, exchange: Exchange, boundary: bytes, given_id: str | None) -> Request:
         schema = self._service.model.input_schema
@@ -143,6 +150,8 @@ def _agree_on_id(in_body: str | None, in_path: str | None) -> str | None:
 
 
 def _is_json(content_type: bytes) -> bool:
+    if content_type == _JSON:
+        return True
     kind = content_type.partition(b";")[0].strip().lower()
     return kind == _JSON or (kind.startswith(b"application/") and kind.endswith(b"+json"))
 

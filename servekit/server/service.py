@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from servekit.errors import NotReadyError
+from servekit.errors import InputError, NotReadyError
 from servekit.runtime.model import Model
 from servekit.runtime.pool import Pool
 from servekit.runtime.prediction import Prediction
@@ -27,6 +27,7 @@ class Request:
         context: Free keys and values for the predictor.
         key: Under which the uploaded files stand, if there are any.
         uploads: Where each upload that the input names by a token lies.
+        has_input: The client gave an input, even an empty one.
     """
 
     raw_input: bytes
@@ -34,6 +35,7 @@ class Request:
     context: dict[str, Any] | None = None
     key: int | None = None
     uploads: dict[str, Path] = field(default_factory=dict[str, Path])
+    has_input: bool = True
 
 
 class Service:
@@ -71,6 +73,11 @@ class Service:
             raise NotReadyError(self._not_loaded_text())
         return model
 
+    def name_inputs(self) -> list[str]:
+        """Return what the predictor's inputs are called; nothing while it is not loaded."""
+        model = self.pool.model
+        return [] if model is None else list(model.input_schema.get("properties", ()))
+
     def admit(self, request: Request) -> Prediction:
         """Check a request, give its prediction a slot or a place in the queue, and keep it.
 
@@ -86,7 +93,10 @@ class Service:
             checker = self._checker = InputChecker(model.input_schema)
             self._checked_model = model
         raw_input = request.raw_input
-        checker.check(raw_input)
+        try:
+            checker.check(raw_input)
+        except InputError as error:
+            raise error if request.has_input else _explain_no_input(error) from None
         if request.id is not None and self.store.get(request.id) is not None:
             raise _refuse_duplicate(request.id)
         prediction = self.pool.new_prediction(
@@ -112,6 +122,13 @@ class Service:
             return "the predictor is being loaded; wait for /readyz to answer 200"
         reason = str(failure).partition("\n")[0]
         return f"no worker is ready: {reason} (the whole story is in /health-check and in the server's log)"
+
+
+_NO_INPUT = 'the body has no "input"; put the values below it, as in {"input": {...}}'
+
+
+def _explain_no_input(error: InputError) -> InputError:
+    return InputError([{**problem, "msg": f"{problem['msg']}; {_NO_INPUT}"} for problem in error.problems])
 
 
 def _refuse_duplicate(name: str) -> Refusal:

@@ -11,7 +11,7 @@ from structlog.typing import FilteringBoundLogger
 
 from servekit.server.app import Application, AsgiApp
 from servekit.server.connection import Connection
-from servekit.server.listener import describe_address
+from servekit.server.listener import describe_address, describe_listener
 from servekit.server.observer import ServerObserver
 from servekit.server.predictions import PredictionRoutes
 from servekit.server.probes import make_probes
@@ -63,8 +63,7 @@ class WebServer:
 
     async def run(self, listener: socket.socket) -> None:
         """Answer requests until `stop`; then let open answers finish."""
-        url = describe_address(listener)
-        self._log.info(f"Listening on {url}", url=url)
+        self._log.info(f"Listening on {describe_listener(listener)}", url=describe_address(listener))
         self._rest = asyncio.create_task(self._make_rest())
         try:
             await self._server.serve(sockets=[listener])

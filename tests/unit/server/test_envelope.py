@@ -15,7 +15,7 @@ def test_the_input_stays_the_bytes_that_it_is() -> None:
     assert raw_input == b'{"a":  1.0,\n "b": "\\u00e9"}'
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b'{"input": null}', b'{"created_at": "now"}'])
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"input": null}', b'{"created_at": "now"}', b'{"webhook": null}'])
 def test_a_missing_input_is_an_empty_one(body: bytes) -> None:
     assert parse_envelope(body)[1] == b"{}"
 
@@ -54,6 +54,7 @@ def test_json_that_is_too_deep_is_refused_and_harms_nothing(place: bytes) -> Non
         (b'{"context": {"k": 1, "l": {"m": 18446744073709551616}}}', ["body", "context", "l"]),
         (b'{"webhook": "https://example.com"}', ["body", "webhook"]),
         (b'{"webhook_events_filter": []}', ["body", "webhook_events_filter"]),
+        (b'{"output_file_prefix": "https://example.com"}', ["body", "output_file_prefix"]),
     ],
 )
 def test_a_wrong_envelope_is_answered_422_with_the_place(body: bytes, loc: list[str]) -> None:
@@ -63,6 +64,48 @@ def test_a_wrong_envelope_is_answered_422_with_the_place(body: bytes, loc: list[
     assert caught.value.status == 422
     assert not isinstance(caught.value.detail, str)
     assert caught.value.detail[0]["loc"] == loc
+
+
+@pytest.mark.parametrize(
+    ("key", "advice"),
+    [
+        ("prompt", 'put it below "input", as in {"input": {"prompt": ...}}'),
+        ("inputs", 'did you mean "input"?'),
+        ("contxt", 'did you mean "context"?'),
+        ("promt", 'did you mean the input "prompt"?'),
+        ("zzz", "known are"),
+    ],
+)
+def test_an_unknown_key_is_answered_422_with_what_was_probably_meant(key: str, advice: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        parse_envelope(b'{"id": "x", "%b": {"a": 1}}' % key.encode(), lambda: ["prompt", "seed"])
+
+    assert not isinstance(caught.value.detail, str)
+    (problem,) = caught.value.detail
+    assert (caught.value.status, problem["loc"], problem["type"]) == (422, ["body", key], "unknown")
+    assert advice in problem["msg"]
+
+
+def test_all_unknown_keys_are_told_at_once_but_not_without_end() -> None:
+    body = msgspec.json.encode({f"{number}" + "x" * 1000: 0 for number in range(1000)})
+
+    with pytest.raises(Refusal) as caught:
+        parse_envelope(body)
+
+    assert len(caught.value.detail) == 50
+    assert len(caught.value.body()) < 20_000
+
+
+def test_what_is_cut_after_an_unknown_key_is_no_json() -> None:
+    with pytest.raises(Refusal) as caught:
+        parse_envelope(b'{"prompt": ')
+
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(("body", "has_input"), [(b"", False), (b'{"id": "x"}', False), (b'{"input": {}}', True)])
+def test_an_envelope_knows_whether_it_has_an_input(body: bytes, has_input: bool) -> None:
+    assert parse_envelope(body)[0].has_input is has_input
 
 
 def test_a_context_that_is_taken_can_be_sent_on_in_its_message() -> None:

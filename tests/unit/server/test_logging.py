@@ -49,6 +49,34 @@ def test_a_terminal_gets_text_with_the_traceback_on_lines_of_its_own() -> None:
     os.close(theirs)
 
 
+@pytest.mark.parametrize(
+    ("variables", "is_colored"),
+    [
+        ({}, True),
+        ({"NO_COLOR": "1"}, False),
+        ({"NO_COLOR": ""}, True),
+        ({"TERM": "dumb"}, False),
+        ({"TERM": "dumb", "FORCE_COLOR": "1"}, True),
+        ({"NO_COLOR": "1", "FORCE_COLOR": "1"}, False),
+    ],
+)
+def test_the_environment_decides_on_colors(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], is_colored: bool
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    ours, theirs = pty.openpty()
+
+    make_logger("auto", "info", LineWriter(theirs)).info("hello")
+
+    assert (b"\x1b[" in os.read(ours, 10_000)) is is_colored
+    os.close(ours)
+    os.close(theirs)
+
+
 @pytest.mark.parametrize("log_format", ["json", "console"])
 def test_the_format_can_be_chosen(log_format: str) -> None:
     reader, writer = os.pipe()

@@ -15,6 +15,10 @@ from servekit.server.negotiation import Preference, parse_prefer, wants_events
         ("wait = 3 ; foo=bar, handling=lenient", Preference(wait_seconds=3)),
         ("wait=1, wait=2", Preference(wait_seconds=1)),
         ("wait=0", Preference(wait_seconds=0)),
+        ("wait=0.3", Preference(wait_seconds=0.3)),
+        ("wait=.3", Preference()),
+        ("wait=1e3", Preference()),
+        ("wait=nan", Preference()),
         ("wait=99999999999999999999", Preference(wait_seconds=86_400)),
         ("wait=-1", Preference()),
         ("wait=soon", Preference()),
@@ -33,6 +37,7 @@ def test_prefer_is_read_as_rfc_7240_has_it(value: str, expected: Preference) -> 
     [
         (Preference(responds_async=True, wait_seconds=5), b"respond-async, wait=5"),
         (Preference(wait_seconds=0), b"wait=0"),
+        (Preference(wait_seconds=0.3), b"wait=0.3"),
         (Preference(), b""),
     ],
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from logbook import Logbook
 
-from servekit.errors import SetupError
+from servekit.errors import PredictorError, SetupError
 from servekit.runtime.handle import WorkerHandle
 from servekit.runtime.prediction import Prediction, Status
 from servekit.runtime.protocol import ToServer
@@ -102,6 +102,30 @@ def test_a_setup_failure_is_logged_with_the_whole_story(logbook: Logbook, observ
         "setup failed: no weights",
         "Traceback:\n  line",
     )
+
+
+def test_a_failure_without_a_story_is_logged_without_one(logbook: Logbook, observer: ServerObserver) -> None:
+    observer.setup_failed(PredictorError("predict.py has no class 'Predictr'"), 1.0)
+
+    assert "traceback" not in logbook.lines[0]
+
+
+async def test_a_story_is_told_once_and_each_retry_announced(
+    logbook: Logbook, observer: ServerObserver, worker: WorkerHandle
+) -> None:
+    observer.setup_failed(SetupError("no weights\n\nline 1"), 0.4321)
+    observer.setup_failed(SetupError("no weights\n\nline 1"), 2)
+    observer.setup_failed(SetupError("no weights\n\nline 2"), 3)
+    observer.worker_ready(worker)
+    observer.setup_failed(SetupError("no weights\n\nline 2"), 4)
+
+    told = [(line["event"], line.get("traceback")) for line in logbook.lines if line["level"] == "error"]
+    assert told == [
+        ("no weights; retrying in 0.4 s", "line 1"),
+        ("no weights (as before); retrying in 2.0 s", None),
+        ("no weights; retrying in 3.0 s", "line 2"),
+        ("no weights; retrying in 4.0 s", "line 2"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,58 @@
+"""Keys of a request's body that the envelope does not have, and what to do instead.
+
+They are refused: a forgotten "input" would otherwise run the predictor on its defaults and look like a success.
+"""
+
+import difflib
+from collections.abc import Collection, Iterable
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from servekit.problems import MAX_PROBLEMS
+from servekit.server.problems import Refusal
+
+__all__ = ["find_unknown_keys", "refuse_unknown_keys"]
+
+_KNOWN = ("input", "id", "context")
+_MAX_SHOWN = 100
+
+_decode_keys = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def find_unknown_keys(body: bytes, known: Collection[str]) -> list[str]:
+    """Return the keys of a JSON object that are not known, the first ones only; none for what is no object.
+
+    Raises:
+        msgspec.DecodeError: It is not JSON.
+    """
+    try:
+        keys = _decode_keys(body)
+    except msgspec.ValidationError:
+        return []
+    return list(islice((key for key in keys if key not in known), MAX_PROBLEMS))
+
+
+def refuse_unknown_keys(keys: Iterable[str], input_names: Collection[str]) -> Refusal:
+    """Return the answer to unknown keys, each with what was probably meant.
+
+    Args:
+        keys: The unknown ones.
+        input_names: What the predictor's inputs are called, as far as it is known yet.
+    """
+    return Refusal(422, [_describe(key[:_MAX_SHOWN], input_names) for key in keys])
+
+
+def _describe(key: str, input_names: Collection[str]) -> dict[str, Any]:
+    return {"loc": ["body", key], "msg": _advise(key, input_names), "type": "unknown"}
+
+
+def _advise(key: str, input_names: Collection[str]) -> str:
+    if key in input_names:
+        return f'this is an input of the predictor: put it below "input", as in {{"input": {{"{key}": ...}}}}'
+    if near := difflib.get_close_matches(key, _KNOWN, n=1):
+        return f'unknown key; did you mean "{near[0]}"?'
+    if near := difflib.get_close_matches(key, input_names, n=1):
+        return f'unknown key; did you mean the input "{near[0]}"? Put it below "input"'
+    return 'unknown key; known are "input", "id" and "context", and the values for the predictor go below "input"'
