@@ -55,8 +55,8 @@ class CrewEvents(Protocol):
     def on_worker_output(self, worker: WorkerHandle, source: str, text: str) -> None:
         """A worker printed outside predictions."""
 
-    def on_setup_failure(self, error: ServekitError) -> None:
-        """A worker could not be made ready; it is tried again."""
+    def on_setup_failure(self, error: ServekitError, retry_seconds: float) -> None:
+        """A worker could not be made ready; it is tried again after so many seconds."""
 
 
 class Crew:
@@ -292,7 +292,7 @@ class Crew:
         self._changed.set()
 
     def _on_setup_failed(self, worker: WorkerHandle, message: SetupFailed) -> None:
-        if message.stage == "load" and not message.traceback:
+        if not message.traceback:
             kind = SignatureError if message.error_type == SignatureError.__name__ else PredictorError
             self._fail(worker, kind(message.message))
         else:
@@ -303,8 +303,9 @@ class Crew:
     def _fail(self, worker: WorkerHandle, error: ServekitError) -> None:
         worker.failure = error
         self.failure = error
-        self.setup.end("failed", f"{error}\n")
-        self._events.on_setup_failure(error)
+        if not self.is_ready:  # else the record is that of the workers which go on
+            self.setup.end("failed", f"{error}\n")
+        self._events.on_setup_failure(error, self._choose_pause(worker, had_been_ready=False))
         self._changed.set()
 
     def _limit_setup(self, worker: WorkerHandle) -> None:
@@ -325,13 +326,19 @@ class Crew:
         worker.kill()
 
     def _schedule_replacement(self, worker: WorkerHandle, *, had_been_ready: bool) -> None:
-        lived = asyncio.get_running_loop().time() - worker.started_at
-        self._failures = 0 if had_been_ready and lived > self._SETTLED_SECONDS else self._failures + 1
-        pause = 0.0
-        if not had_been_ready or self._failures > 1:
-            longest = min(self._MAX_PAUSE_SECONDS, 0.5 * 2.0 ** min(self._failures, 10))
-            pause = random.uniform(longest / 2, longest)  # noqa: S311 - spreads load, hides nothing
+        pause = self._choose_pause(worker, had_been_ready=had_been_ready)
         self._spawn(self._replace_after(pause))
+
+    def _choose_pause(self, worker: WorkerHandle, *, had_been_ready: bool) -> float:
+        """Choose how long to wait before a worker is replaced, once for each: 0 but for those that keep dying."""
+        if worker.pause is None:
+            lived = asyncio.get_running_loop().time() - worker.started_at
+            self._failures = 0 if had_been_ready and lived > self._SETTLED_SECONDS else self._failures + 1
+            worker.pause = 0.0
+            if not had_been_ready or self._failures > 1:
+                longest = min(self._MAX_PAUSE_SECONDS, 0.5 * 2.0 ** min(self._failures, 10))
+                worker.pause = random.uniform(longest / 2, longest)  # noqa: S311 - spreads load, hides nothing
+        return worker.pause
 
     async def _replace_after(self, pause: float) -> None:
         await asyncio.sleep(pause)

@@ -183,9 +183,9 @@ class Dispatcher:
         """Pass on what belongs to no prediction."""
         self._observer.worker_output(worker, source, text)
 
-    def on_setup_failure(self, error: ServekitError) -> None:
+    def on_setup_failure(self, error: ServekitError, retry_seconds: float) -> None:
         """Those that wait cannot be served for now: let them know."""
-        self._observer.setup_failed(error)
+        self._observer.setup_failed(error, retry_seconds)
         if not self.crew.is_ready:
             while (prediction := self._queue.take()) is not None:
                 prediction.is_refused = True

@@ -62,6 +62,7 @@ class WorkerHandle:
         was_loaded: Its predictor was imported.
         was_ready: It was ready once.
         failure: Why it could not be made ready.
+        pause: Seconds between its end and the start of its replacement, once they are chosen.
         generation: Counts reloads; a worker of an older generation is not replaced.
         is_abandoned: It was given up with threads of its own still running in this process.
         is_retiring: It gets no new predictions and is closed when nothing runs on it.
@@ -79,6 +80,7 @@ class WorkerHandle:
         self.was_loaded = False
         self.was_ready = False
         self.failure: ServekitError | None = None
+        self.pause: float | None = None
         self.started_at = asyncio.get_running_loop().time()
         self._events = events
         self._link: Link[ToWorker] | None = None

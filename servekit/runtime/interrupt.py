@@ -1,10 +1,13 @@
 """Raising `CancelationError` in a thread that runs an author's code, and nowhere else.
 
 CPython can plant an exception in another thread (`PyThreadState_SetAsyncExc`); it is raised there
-at one of the next bytecodes. Guarantee: it is planted only between `enter` and `leave`, and `leave`
-returns with none left over. So it can neither hit the pool's own code nor the next prediction.
-Our own steps in between that must not be torn apart (posting a message) go through `shielded`.
-A thread that waits in C (`time.sleep`, a CUDA call) gets it when that call returns.
+at one of the next jumps or calls. Guarantee: it is planted only between `enter` and `leave`, and
+`leave` returns with none left over. So it can neither hit the pool's own code nor the next
+prediction. Our own steps in between that must not be torn apart (posting a message) go through
+`shielded`. A thread that waits in C (`time.sleep`, a CUDA call) gets it when that call returns.
+
+A planted exception is never taken back but waited for: CPython 3.11 keeps its "look here" flag set
+for the whole interpreter when one is replaced by nothing, which slows down every thread from then on.
 """
 
 import ctypes
@@ -17,25 +20,26 @@ from servekit.errors import CancelationError
 __all__ = ["ThreadInterrupt"]
 
 _T = TypeVar("_T")
+_HOME = CancelationError.__module__
 
 _set_async_exc = ctypes.pythonapi.PyThreadState_SetAsyncExc
 _set_async_exc.argtypes = (ctypes.c_ulong, ctypes.py_object)
 _set_async_exc.restype = ctypes.c_int
 
-_clear_async_exc = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)(
-    ("PyThreadState_SetAsyncExc", ctypes.pythonapi),
-)
+_JUMPS = 1000
+"""A planted exception strikes at the first jump. If it has not after so many, something has swallowed it unseen."""
 
 
 class ThreadInterrupt:
     """The right to interrupt one piece of work in whatever thread it runs."""
 
-    __slots__ = ("_lock", "_requested", "_thread")
+    __slots__ = ("_lock", "_pending", "_requested", "_thread")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._thread: int | None = None
         self._requested = False
+        self._pending = False  # planted, and not raised yet as far as can be known
 
     def enter(self) -> None:
         """Allow interruption of the calling thread from here on.
@@ -49,13 +53,12 @@ class ThreadInterrupt:
             self._thread = threading.get_ident()
 
     def leave(self) -> None:
-        """End it. A `CancelationError` on its way is taken back; one that strikes in here is absorbed."""
+        """End it. A `CancelationError` that is on its way, or strikes in here, is absorbed."""
         while True:
             try:
                 with self._lock:
-                    thread, self._thread = self._thread, None
-                    if thread is not None and self._requested:
-                        _clear_async_exc(thread, None)
+                    self._thread = None
+                self._be_struck()
             except CancelationError:
                 continue
             return
@@ -64,16 +67,14 @@ class ThreadInterrupt:
         """Call `step(argument)` so that no interruption can strike inside it.
 
         Raises:
-            CancelationError: The interruption was asked for; the step was not made.
+            CancelationError: The interruption was under way; the step was not made. The author's clean-up code
+                after it makes its steps as ever.
         """
         if self._thread != threading.get_ident():
             step(argument)
             return
-        with self._lock:
-            # While the lock is held nothing new is planted; what was planted before is taken back here.
-            if self._requested:
-                _clear_async_exc(threading.get_ident(), None)
-                raise CancelationError
+        with self._lock:  # while it is held nothing new is planted
+            self._be_struck()
             step(argument)
 
     def interrupt(self) -> None:
@@ -81,4 +82,20 @@ class ThreadInterrupt:
         with self._lock:
             self._requested = True
             if self._thread is not None:
-                _set_async_exc(self._thread, CancelationError)
+                self._pending = True
+                _set_async_exc(self._thread, self._make_exception())
+
+    def _make_exception(self) -> type[CancelationError]:
+        """Return a class whose instance tells that it was raised: Python makes one when it raises a planted class."""
+
+        def tell(_error: BaseException) -> None:
+            self._pending = False
+
+        return type(CancelationError.__name__, (CancelationError,), {"__init__": tell, "__module__": _HOME})
+
+    def _be_struck(self) -> None:
+        """Let what was planted in this thread strike now."""
+        for _ in range(_JUMPS):
+            if not self._pending:
+                return
+        self._pending = False

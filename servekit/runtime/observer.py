@@ -22,8 +22,8 @@ class PoolObserver:
     def worker_output(self, worker: WorkerHandle, source: str, text: str) -> None:
         """A worker printed outside predictions."""
 
-    def setup_failed(self, error: ServekitError) -> None:
-        """A worker could not be made ready."""
+    def setup_failed(self, error: ServekitError, retry_seconds: float) -> None:
+        """A worker could not be made ready; the next try begins after so many seconds."""
 
     def message_failed(self, worker: WorkerHandle, error: Exception) -> None:
         """What a worker said could not be taken in; a fault of servekit."""

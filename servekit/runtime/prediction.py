@@ -236,8 +236,11 @@ class Prediction:
         if predict_time is not None:
             self._metrics["predict_time"] = predict_time
         if output is not None:
+            # A value is an output event as an item is: readers of events need no second way to it.
             self._output = output
             self._metrics["time_to_first_output"] = time.perf_counter() - self.created_tick
+            self.kinds.append(_OUTPUT)
+            self.data.append(output)
             self.size += len(output)
         self.raw_input = b""
         self.context = None

@@ -21,6 +21,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         concurrency: How many predictions may run at a time.
         max_output: Bytes of JSON that one prediction may give.
         max_logs: Bytes of text that one prediction may print.
+        cancel_grace: Seconds that canceled predictions have before `teardown`.
         healthcheck_timeout: Seconds that `healthcheck` may take.
         fetch: Limits for files that inputs name.
     """
@@ -31,6 +32,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int
     max_output: int
     max_logs: int
+    cancel_grace: float
     healthcheck_timeout: float
     fetch: FetchLimits
 
@@ -45,6 +47,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
             concurrency=serve.concurrency,
             max_output=serve.max_output,
             max_logs=serve.max_logs,
+            cancel_grace=serve.cancel_grace,
             healthcheck_timeout=serve.healthcheck_timeout,
             fetch=FetchLimits(
                 max_bytes=serve.fetch.max_size,

@@ -72,6 +72,8 @@ class Worker:
         self.post = link.post
         self.closed = asyncio.Event()
         self._link = link
+        self._loop = asyncio.get_running_loop()
+        self._quiet = asyncio.Event()  # set when the last prediction of a closing worker has ended
         self._running: dict[int, Execution] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._loaded: LoadedPredictor | None = None
@@ -86,6 +88,9 @@ class Worker:
     def ended(self, key: int) -> None:
         """Take note of a prediction's end; called from any thread."""
         self._running.pop(key, None)
+        if self._closing and not self._running:
+            with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._quiet.set)
 
     # ------------------------------------------------------------------ messages
 
@@ -153,6 +158,7 @@ class Worker:
         try:
             handle = await self._in_thread(self._loaded.instantiate)
             if handle.setup is not None:
+                _check_takes_nothing(handle.setup)
                 await self._call(handle.setup)
         except BaseException as error:  # noqa: BLE001 - the border to the author's setup
             self._give_up("setup", error)
@@ -180,6 +186,9 @@ class Worker:
     async def _tear_down(self) -> None:
         for execution in list(self._running.values()):
             execution.cancel()
+        if self._running:  # their clean-up code comes before the teardown
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._quiet.wait(), self.settings.cancel_grace)
         if self._handle is not None and self._handle.teardown is not None:
             bind_sink(SetupSink(self.post))
             try:
@@ -224,6 +233,16 @@ class Worker:
         if failure is not None:
             raise failure
         return result
+
+
+def _check_takes_nothing(setup: Callable[[], Any]) -> None:
+    try:
+        inspect.signature(setup).bind()
+    except TypeError as error:
+        message = f"setup cannot be called: {error}; servekit calls setup() without arguments, so give them defaults"
+        raise PredictorError(message) from None
+    except ValueError:
+        pass  # something built in, which tells nothing of itself
 
 
 def _keep_exit(function: Callable[..., Any], *arguments: Any) -> tuple[Any, BaseException | None]:

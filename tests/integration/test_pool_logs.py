@@ -160,3 +160,29 @@ async def test_what_setup_prints_is_kept(run_pool: RunPool, isolation: str) -> N
     """
     async with run_pool(code, isolation=isolation) as pool:
         assert pool.setup.logs == "loading weights\n"
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
+async def test_what_clean_up_code_prints_after_a_cancel_is_kept(run_pool: RunPool, kind: str, isolation: str) -> None:
+    sleep = "time.sleep(0.001)" if kind == "def" else "await asyncio.sleep(0.001)"
+    code = f"""
+        import asyncio, time
+        class Predictor:
+            {kind} predict(self):
+                print("begun")
+                try:
+                    while True:
+                        {sleep}
+                finally:
+                    print("cleaned")
+                    print("up")
+    """
+    async with run_pool(code, isolation=isolation) as pool:
+        prediction = pool.new_prediction(b"{}")
+        pool.submit(prediction)
+        while not prediction.logs:
+            await prediction.changed(len(prediction.kinds))
+        pool.cancel(prediction, "enough")
+        await prediction.done()
+
+    assert prediction.logs == "begun\ncleaned\nup\n"

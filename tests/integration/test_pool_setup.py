@@ -249,3 +249,26 @@ async def test_healthcheck_is_asked_and_its_complaint_told(run_pool: RunPool, is
     assert before is None
     assert after is not None
     assert "feeling sick" in after
+
+
+@both
+async def test_a_syntax_error_shows_its_place_and_none_of_our_frames(run_pool: RunPool, isolation: str) -> None:
+    error = await refusal(run_pool, "class Predictor:\n    def (\n", isolation=isolation)
+
+    assert "SyntaxError" in str(error).splitlines()[0]
+    assert 'predict.py", line 2' in str(error)
+    assert "importer.py" not in str(error)
+
+
+@both
+async def test_a_setup_that_wants_arguments_is_refused_in_words(run_pool: RunPool, isolation: str) -> None:
+    code = """
+        class Predictor:
+            def setup(self, weights) -> None: ...
+            def predict(self) -> int:
+                return 1
+    """
+    error = await refusal(run_pool, code, isolation=isolation)
+
+    assert "setup() without arguments" in str(error)
+    assert "Traceback" not in str(error)

@@ -109,3 +109,26 @@ def _count_shielded(interrupt: ThreadInterrupt, go: threading.Event, counts: Cou
         pass
     finally:
         interrupt.leave()
+
+
+def test_clean_up_code_after_an_interruption_makes_its_steps() -> None:
+    interrupt, entered, made = ThreadInterrupt(), threading.Event(), list[str]()
+
+    def work() -> None:
+        interrupt.enter()
+        try:
+            entered.set()
+            while True:
+                pass
+        except CancelationError:
+            interrupt.shielded(made.append, "cleaned up")
+        finally:
+            interrupt.leave()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    entered.wait(10)
+    interrupt.interrupt()
+    thread.join(10)
+
+    assert made == ["cleaned up"]
