@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import inspect
 import math
+import numbers
 import re
 import types
 import typing
@@ -15,7 +16,12 @@ from pathlib import PurePath
 from typing import Annotated, Any, Final, Literal, NewType, Union, cast, get_args, get_origin
 
 import pydantic
-from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
+from pydantic.errors import (
+    PydanticInvalidForJsonSchema,
+    PydanticSchemaGenerationError,
+    PydanticUndefinedAnnotation,
+    PydanticUserError,
+)
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchemaWarningKind
 from pydantic_core import PydanticSerializationError, SchemaError, core_schema
 
@@ -69,8 +75,16 @@ def read_hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
 
 
 def show_reason(error: Exception) -> str:
-    """Return the first sentence of one of `CANNOT_BE_USED`; the rest is about pydantic."""
-    return str(error).splitlines()[0].partition(". ")[0]
+    """Return why one of `CANNOT_BE_USED` came, in words that say nothing of pydantic's inside."""
+    reason = str(error).splitlines()[0].partition(". ")[0]
+    if isinstance(error, PydanticInvalidForJsonSchema):
+        return "a function cannot be sent as JSON" if "Callable" in reason else "JSON has nothing like it"
+    if isinstance(error, PydanticSchemaGenerationError):
+        culprit = reason.partition(" schema for ")[2]
+        if found := re.fullmatch(r"<class '(?:.*\.)?(\w+)'>", culprit):
+            return f"what a {found[1]} is in JSON is not known; a class of your own can be a dataclass"
+        return f"{culprit} is no type"
+    return reason
 
 
 def show_annotation(annotation: Any) -> str:
@@ -130,6 +144,7 @@ _Change = Callable[[Any], Any]
 
 def _changes(field: InputField) -> list[tuple[_Change, str]]:
     """Return how an `Input` changes the annotation, each with what it needs."""
+    _check_limits(field)
     changes: list[tuple[_Change, str]] = []
     bounds = {name: limit for name in ("ge", "le", "gt", "lt") if (limit := getattr(field, name)) is not None}
     if bounds:
@@ -145,6 +160,28 @@ def _changes(field: InputField) -> list[tuple[_Change, str]]:
             raise SignatureError(message) from error
         changes.append((_adds(_is_text, pattern=field.regex), "regex needs text"))
     return changes
+
+
+def _check_limits(field: InputField) -> None:
+    """Refuse a limit that is not of its own kind, such as `ge="a"`."""
+    kinds: dict[str, tuple[str, Callable[[Any], bool]]] = {
+        **dict.fromkeys(("ge", "le", "gt", "lt"), ("a number", _is_limit)),
+        **dict.fromkeys(("min_length", "max_length"), ("a whole number, 0 or more", _is_count)),
+        "regex": ("text", lambda value: isinstance(value, str)),
+    }
+    for name, (noun, fits) in kinds.items():
+        limit: Any = getattr(field, name)
+        if limit is not None and not fits(limit):
+            message = f"{name}={limit!r} is of type {type(limit).__name__}; it must be {noun}"
+            raise SignatureError(message)
+
+
+def _is_limit(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, numbers.Real | Decimal) and not math.isnan(value)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _adds(fits: Callable[[Any], bool], **limits: Any) -> _Change:

@@ -32,6 +32,7 @@ _NOUNS: Final = {
     **dict.fromkeys(("list_type", "tuple_type", "set_type", "frozen_set_type", "iterable_type"), "a list"),
     **dict.fromkeys(("dict_type", "mapping_type", "model_type", "model_attributes_type"), "an object"),
     **dict.fromkeys(("dataclass_type", "dataclass_exact_type"), "an object"),
+    **dict.fromkeys(("bytes_type", "bytes_invalid_encoding"), "base64 text"),
     "none_required": "null",
     "finite_number": "a finite number",
 }
@@ -96,7 +97,8 @@ def _explain_one(details: ErrorDetails, document: JsonValue, names: Sequence[str
     kind, what = expectation(details)
     if what is None:
         return problem(loc, kind, details["msg"].removeprefix("Value error, "), value)
-    return problem(loc, kind, f"expected {what}, got {show(value)}", value)
+    remedy = "; for files use servekit.Path" if what == "base64 text" else ""
+    return problem(loc, kind, f"expected {what}, got {show(value)}{remedy}", value)
 
 
 def _find(document: JsonValue, path: Sequence[int | str]) -> tuple[list[int | str], JsonValue]:

@@ -103,6 +103,12 @@ def _read_one(parameter: inspect.Parameter, hints: Mapping[str, Any], where: str
     if parameter.kind is parameter.POSITIONAL_ONLY:
         message = f"{place} is positional only, and inputs are passed by name; remove the `/`"
         raise SignatureError(message)
+    if name not in hints and name == "self":
+        message = (
+            f"{where}: its first parameter is `self`, so it looks like a method; name its class instead, "
+            "as in predict.py:Predictor, or remove `self`"
+        )
+        raise SignatureError(message)
     if name not in hints:
         message = f"{place} has no annotation; write `{name}: str`, or whatever it is ({WHAT_WORKS})"
         raise SignatureError(message)

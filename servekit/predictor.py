@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MethodType
 from typing import Any, Final
 
-from servekit.errors import PredictorError
+from servekit.errors import PredictorError, SignatureError
 from servekit.importer import import_target
 
 __all__ = ["REQUIRED", "BasePredictor", "Input", "InputField", "LoadedPredictor", "PredictorHandle", "load_predictor"]
@@ -160,6 +160,7 @@ def load_predictor(reference: str, root: Path) -> LoadedPredictor:
 
     Raises:
         PredictorError: The reference is malformed, or names something that is not there or not a predictor.
+        SignatureError: The class's `predict` takes no `self`.
     """
     target = import_target(reference, root)
     if inspect.isclass(target):
@@ -182,6 +183,7 @@ def _unbound_predict(target: Any, reference: str) -> Callable[..., Any]:
         raise PredictorError(message)
     _refuse_arguments(target, reference)
     if inspect.isfunction(inspect.getattr_static(target, "predict")):
+        _refuse_missing_self(target.predict, reference)
         # Bound to the class, for want of an instance: that takes `self` off its signature. It is never called.
         return MethodType(target.predict, target)
     predict: object = target.predict
@@ -203,6 +205,25 @@ def _refuse_arguments(target: Any, reference: str) -> None:
             "Write an __init__ without arguments, and load the model in setup"
         )
         raise PredictorError(message)
+
+
+_SELF_NAMES: Final = frozenset({"self", "_self", "this", "_"})
+
+
+def _refuse_missing_self(predict: Callable[..., Any], reference: str) -> None:
+    """Refuse `def predict(x: int)` in a class, whose instance would be taken for `x`."""
+    parameters = list(inspect.signature(predict).parameters.values())
+    first = parameters[0] if parameters else None
+    if first is not None:
+        if first.name in _SELF_NAMES or first.kind is first.VAR_POSITIONAL:
+            return
+        is_declared = not (first.annotation is first.empty and first.default is first.empty)
+        # Whatever its name, a first one of several that says nothing of itself is as good a `self` as any.
+        if not is_declared and len(parameters) > 1 and first.kind is not first.KEYWORD_ONLY:
+            return
+    names = "".join(f", {each.name}" for each in parameters)
+    message = f"{reference}: predict takes no self; write `def predict(self{names})`"
+    raise SignatureError(message)
 
 
 def _has_own(target: Any, name: str) -> bool:

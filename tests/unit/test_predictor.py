@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from servekit.errors import PredictorError
+from servekit.errors import PredictorError, SignatureError
 from servekit.predictor import BasePredictor, Input, load_predictor
 
 
@@ -183,6 +183,31 @@ def test_static_and_class_methods_can_be_predict(tmp_path: Path) -> None:
     loaded = [load_predictor(f"predict.py:{name}", tmp_path) for name in ("Static", "OfClass")]
 
     assert [each.instantiate().predict(n=4) for each in loaded] == [4, 4]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "remedy"),
+    [
+        ("x: int = 1", "self, x"),
+        ("x: int, y: int", "self, x, y"),
+        ("x=1", "self, x"),
+        ("x", "self, x"),
+        ("*, x", "self, x"),
+        ("", "self"),
+    ],
+)
+def test_a_method_without_self_is_refused(tmp_path: Path, parameters: str, remedy: str) -> None:
+    write(tmp_path, predict=f"class Predictor:\n    def predict({parameters}): ...\n")
+
+    with pytest.raises(SignatureError, match=rf"predict takes no self; write `def predict\({remedy}\)`"):
+        load_predictor("predict.py:Predictor", tmp_path)
+
+
+@pytest.mark.parametrize("parameters", ["self", "self: object, x: int", "this, x: int", "_", "*arguments"])
+def test_a_method_may_name_its_self_as_it_likes(tmp_path: Path, parameters: str) -> None:
+    write(tmp_path, predict=f"class Predictor:\n    def predict({parameters}): ...\n")
+
+    assert load_predictor("predict.py:Predictor", tmp_path).is_class
 
 
 def test_input_passes_for_any_type() -> None:

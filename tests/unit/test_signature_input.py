@@ -4,7 +4,9 @@ import datetime as dt
 import decimal
 import enum
 import json
+import math
 import pathlib
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -45,6 +47,10 @@ class Point:
 
 class Options(TypedDict):
     size: int
+
+
+class Plain:
+    """Neither a dataclass nor a model."""
 
 
 class Files:
@@ -143,6 +149,8 @@ def test_each_annotation_takes_its_values_and_its_schema_allows_them(annotation:
         (Box, "1", "expected an object"),
         (Annotated[int, pydantic.Field(multiple_of=3)], "4", "expected a multiple of 3, got 4"),
         (dt.date, '"z"', "expected date"),
+        (bytes, '"!!"', 'expected base64 text, got "!!"; for files use servekit.Path'),
+        (bytes, "5", "expected base64 text, got 5; for files use servekit.Path"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_was_expected(annotation: Any, given: str, message: str) -> None:
@@ -332,7 +340,22 @@ def test_the_limits_of_an_input_hold(annotation: Any, field: Any, good: str, bad
         (str, Input("z", choices=["a", "b"]), "does not fit: expected 'a' or 'b'"),
         (int, "three", "the default 'three', which does not fit: expected an integer"),
         (int, pydantic.Field(default=1), "pydantic Field as its default; use servekit.Input"),
-        (Callable[[], int], ..., "cannot be an input .*what works: str, int"),
+        (int, Input(5, ge=cast("Any", "a")), "`x`: ge='a' is of type str; it must be a number"),
+        (int, Input(5, lt=math.nan), "`x`: lt=nan is of type float; it must be a number"),
+        (
+            str,
+            Input(min_length=cast("Any", "2")),
+            "min_length='2' is of type str; it must be a whole number, 0 or more",
+        ),
+        (str, Input(max_length=-1), "max_length=-1 is of type int; it must be a whole number, 0 or more"),
+        (str, Input(regex=cast("Any", 5)), "regex=5 is of type int; it must be text"),
+        (Callable[[], int], ..., r"cannot be an input \(a function cannot be sent as JSON\); what works: str, int"),
+        (
+            Plain,
+            ...,
+            r"`x` is annotated .*Plain, which cannot be an input \(what a Plain is in JSON .* a dataclass\)",
+        ),
+        (list[Plain], ..., r"list\[.*Plain\], which cannot be an input \(what a Plain is in JSON"),
         (np.ndarray, ..., "annotated numpy.ndarray, which cannot be an input"),
         (Iterator[int], ..., "cannot be an input"),
         (pathlib.Path, ..., "annotate it with servekit.Path"),
@@ -355,6 +378,21 @@ def test_parameters_that_cannot_be_passed_by_name_are_refused() -> None:
     for function, message in ((star, r"`\*args: int`"), (stars, r"`\*\*kwargs: int`"), (positional, "positional only")):
         with pytest.raises(SignatureError, match=message):
             inspect_signature(function, "p")
+
+
+@pytest.mark.parametrize("annotation", [Callable[[], int], Plain, list[Plain]])
+def test_a_refused_annotation_says_nothing_of_pydantics_inside(annotation: Any) -> None:
+    with pytest.raises(SignatureError, match="what works") as caught:
+        signature_of(annotation)
+
+    assert not re.search(r"core.schema|JsonSchema|generate", str(caught.value))
+
+
+def test_a_function_with_self_is_told_that_it_looks_like_a_method() -> None:
+    def predict(self, x: int) -> None: ...  # type: ignore[no-untyped-def]  # noqa: ANN001 - it is what is tested
+
+    with pytest.raises(SignatureError, match=r"first parameter is `self`, so it looks like a method; name its class"):
+        inspect_signature(cast("Callable[..., None]", predict), "predict.py:predict")
 
 
 def test_a_parameter_without_an_annotation_is_named() -> None:
