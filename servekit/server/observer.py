@@ -31,12 +31,14 @@ class ServerObserver(PoolObserver):
         store: Is told of each prediction's end; set once, before the pool starts.
         was_ready: A worker was ready once.
         is_stopping: The server is shutting down: that workers go is as it should be.
+        keeps_old_code: New code is tried while workers with the old one serve; what fails is not tried again.
     """
 
     def __init__(self, log: "Callable[[], FilteringBoundLogger]") -> None:
         self.store: Store | None = None
         self.was_ready = False
         self.is_stopping = False
+        self.keeps_old_code = False
         self._log = log
         self._outputs: dict[int, OutputLog] = {}
         self._raised: Prediction | None = None
@@ -78,7 +80,7 @@ class ServerObserver(PoolObserver):
         summary, _, story = text.partition("\n")
         is_known = text == self._told_failure
         self._told_failure = text
-        when = f"; retrying in {retry_seconds:.1f} s" if retry_seconds else ""
+        when = f"; retrying in {retry_seconds:.1f} s" if retry_seconds and not self.keeps_old_code else ""
         again = " (as before)" if is_known else ""
         values = {"traceback": story.strip()} if story.strip() and not is_known else {}
         self._log().error(f"{summary}{again}{when}", **values)

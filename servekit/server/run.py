@@ -138,13 +138,16 @@ class _Run:
             return
         async for _ in self._changes():
             self._log().info("files have changed; new workers are started")
+            self._observer.keeps_old_code = self._pool.is_ready
             try:
                 await self._pool.reload()
             except ServekitError as error:
-                reason = str(error).partition("\n")[0]
-                self._log().error("not reloaded; the workers with the old code go on", reason=reason)
+                rest = "the workers with the old code go on" if self._pool.is_ready else "no worker is ready"
+                self._log().error(f"not reloaded; {rest}", reason=str(error).partition("\n")[0])
             else:
                 self._log().info("reloaded")
+            finally:
+                self._observer.keeps_old_code = False
 
 
 def _make_log(serve: ServeSpec, writer: LineWriter) -> "FilteringBoundLogger":

@@ -1,6 +1,9 @@
 """What people get wrong on their first day: the server says so, and says what to do."""
 
+import signal
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,6 +14,24 @@ CODE = """
     class Predictor:
         def predict(self, name: str = "world") -> str:
             return f"hello {name}"
+"""
+
+RELOADING = """
+import asyncio, signal, sys
+from pathlib import Path
+from servekit.server.run import serve
+from servekit.spec import apply_overrides, load_spec
+
+async def changes():
+    changed = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, changed.set)
+    while True:
+        await changed.wait()
+        changed.clear()
+        yield
+
+spec = apply_overrides(load_spec(Path(__file__).parent), {}, {"port": 0, "host": "127.0.0.1"})
+sys.exit(serve(spec, changes=changes))
 """
 
 REQUIRED = """
@@ -102,3 +123,27 @@ def test_a_broken_project_is_told_in_one_line_and_retried(
     assert "retrying in " in first["event"]
     assert "traceback" not in again
     assert None not in first.values()
+
+
+@pytest.fixture
+def reloading(start_server: StartServer, tmp_path: Path) -> Server:
+    """A server that loads its predictor anew at SIGUSR1."""
+    (tmp_path / "starter.py").write_text(RELOADING)
+    (tmp_path / "servekit.yaml").write_text("predictor: predict.py:run")
+    (tmp_path / "predict.py").write_text("def run() -> str:\n    return 'old'\n")
+    server = start_server.adopt(tmp_path, sys.executable, str(tmp_path / "starter.py"))
+    server.wait_until_ready()
+    return server
+
+
+def test_a_mistake_in_new_code_is_named_and_leaves_the_old_one_healthy(reloading: Server) -> None:
+    with reloading.client() as client:
+        (reloading.root / "predict.py").write_text("def run(")
+        reloading.process.send_signal(signal.SIGUSR1)
+        line = reloading.wait_for(lambda line: line["event"].startswith("not reloaded"))
+        health = client.get("/health-check").json()
+
+    assert line["event"] == "not reloaded; the workers with the old code go on"
+    assert "SyntaxError" in line["reason"]
+    assert (health["status"], health["setup"]["status"]) == ("READY", "succeeded")
+    assert not any("retrying" in line["event"] for line in reloading.log)

@@ -128,6 +128,16 @@ async def test_a_story_is_told_once_and_each_retry_announced(
     ]
 
 
+def test_new_code_that_fails_beside_the_old_one_is_not_said_to_be_retried(
+    logbook: Logbook, observer: ServerObserver
+) -> None:
+    observer.keeps_old_code = True
+
+    observer.setup_failed(SetupError("no weights"), 2)
+
+    assert events(logbook) == ["no weights"]
+
+
 @pytest.mark.parametrize(
     ("status", "logged"),
     [
