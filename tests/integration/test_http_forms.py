@@ -111,12 +111,15 @@ def test_files_of_a_refused_request_go_at_once(client: httpx.Client) -> None:
     kept = send(client, ("a.txt", b"abc")).json()["output"][1]
     pool = folder_of(kept).parent
 
+    part = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'
     responses = [
         send(client, ("a.txt", b"abc"), count="many"),
         send(client, ("a.txt", b"abc"), ("b.txt", b"x" * LIMIT)),
         client.post(
             "/predictions",
-            content=b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\nabc\r\n--x\r\nbroken',
+            # Large enough to be on disk in part when it turns out to be cut short.
+            content=part + b"x" * (LIMIT - 1000),
+            + b"x" * (LIMIT - 1000),
             headers={"Content-Type": "multipart/form-data; boundary=x"},
         ),
     ]
