@@ -119,7 +119,6 @@ def test_files_of_a_refused_request_go_at_once(client: httpx.Client) -> None:
             "/predictions",
             # Large enough to be on disk in part when it turns out to be cut short.
             content=part + b"x" * (LIMIT - 1000),
-            + b"x" * (LIMIT - 1000),
             headers={"Content-Type": "multipart/form-data; boundary=x"},
         ),
     ]
