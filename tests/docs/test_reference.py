@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from servekit_cli.scaffold import SCHEMA_PATH
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "docs/_ext/write_reference.py"
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "docs/reference").glob("*.md")}
@@ -26,3 +28,7 @@ def test_the_committed_pages_hold_fields_options_codes_and_arguments() -> None:
     assert "## servekit predict" in PAGES["cli"]
     assert "| 5 | setup failed |" in PAGES["errors"]
     assert "| `regex` |" in PAGES["python"]
+
+
+def test_editors_are_pointed_at_the_schema_that_init_writes() -> None:
+    assert f"$schema={SCHEMA_PATH.as_posix()}\n" in PAGES["spec"]
