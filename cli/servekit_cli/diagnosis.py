@@ -11,7 +11,7 @@ from servekit.runtime.model import Model
 from servekit.spec import Spec
 from servekit.spec.schema import render_spec_schema
 from servekit_cli.environment import needs_environment, prepare_environment
-from servekit_cli.options import load_spec_for_run
+from servekit_cli.options import describe_left_out, load_spec_for_run
 from servekit_cli.running import inspect_model
 from servekit_cli.scaffold import SCHEMA_PATH
 
@@ -28,7 +28,7 @@ class Finding:
         text: How it is, and what to do about it.
     """
 
-    grade: Literal["good", "warning", "problem"]
+    grade: Literal["good", "note", "warning", "problem"]
     subject: str
     text: str
 
@@ -47,6 +47,7 @@ def diagnose(path: Path) -> Iterator[Finding]:
         python = prepare_environment(spec)
     except EnvironmentBuildError as error:
         yield Finding("problem", "environment", str(error))
+        yield Finding("note", "predictor", "not looked at, as there is no environment to import it in")
         return
     kind = (
         "made for this spec" if needs_environment(spec) else "the one that runs this command, as no dependency is named"
@@ -66,6 +67,8 @@ def _look_at_machine(spec: Spec) -> Iterator[Finding]:
     if spec.build.gpu and not Path("/dev/nvidiactl").exists():
         text = "build.gpu is true, and there is no NVIDIA GPU here.\nThe predictor must do without one on this machine."
         yield Finding("warning", "GPU", text)
+    if left_out := describe_left_out(spec):
+        yield Finding("note", "build", left_out)
     cores = os.cpu_count() or 1
     if spec.serve.workers > cores:
         text = f"serve.workers is {spec.serve.workers}, and there are {cores} processor cores here.\nUse fewer workers."
@@ -90,4 +93,4 @@ def _describe(model: Model) -> str:
     return f"predict takes {inputs} and gives {manner}"
 
 
-_IMPORT_REMEDY = "Mend what the traceback shows; a missing package belongs under build in the spec."
+_IMPORT_REMEDY = "Mend what the traceback shows."

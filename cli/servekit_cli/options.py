@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from servekit_cli.terminal import say
+
 if TYPE_CHECKING:
     from servekit.spec import Spec
 
-__all__ = ["SpecOption", "load_spec_for_run"]
+__all__ = ["SpecOption", "describe_left_out", "load_spec_for_run", "say_what_is_left_out"]
 
 SpecOption = Annotated[
     Path,
@@ -33,3 +35,27 @@ def load_spec_for_run(path: Path, flags: Mapping[str, object] | None = None) -> 
     for name, value in spec.build.environment.items():
         os.environ.setdefault(name, value)
     return spec
+
+
+def describe_left_out(spec: "Spec") -> str | None:
+    """Say what of a spec's `build` is not done on this machine, with the remedy; None if that is nothing.
+
+    Packages of the system need root, and commands may change anything: both belong into an image only.
+    """
+    left_out: list[str] = []
+    if spec.build.system_packages:
+        left_out.append(f"build.system_packages ({', '.join(spec.build.system_packages)})")
+    if spec.build.run:
+        left_out.append("build.run")
+    if not left_out:
+        return None
+    return (
+        f"{' and '.join(left_out)} count for images only; nothing of it is done on this machine.\n"
+        "If the predictor misses something here, install it yourself."
+    )
+
+
+def say_what_is_left_out(spec: "Spec") -> None:
+    """Tell the user of it, on stderr."""
+    if text := describe_left_out(spec):
+        say(f"Note: {text}")

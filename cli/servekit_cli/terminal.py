@@ -42,10 +42,20 @@ def paint(text: str, colour: str) -> str:
 
 
 @contextmanager
-def show_progress(text: str) -> Generator[Progress]:
-    """Show what is going on while the block runs, if stderr is a terminal."""
+def show_progress(text: str, *, done: str | None = None) -> Generator[Progress]:
+    """Show what is going on while the block runs, if stderr is a terminal.
+
+    Args:
+        text: What is going on.
+        done: For what takes minutes: elsewhere than on a terminal `text` is one line at the beginning,
+            and this one at the end, so that the log of a build does not stand still without a word.
+    """
     if not sys.stderr.isatty():
+        if done is not None:
+            say(f"{text}...")
         yield _Silence()
+        if done is not None:
+            say(f"{done}.")
         return
     from servekit_cli.spinner import Spinner  # noqa: PLC0415 - rich takes a tenth of a second, for a terminal only
 

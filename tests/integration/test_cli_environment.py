@@ -73,8 +73,12 @@ def test_packages_are_installed_once(project: Path) -> None:
     made_at = environment.stat().st_ctime_ns
     second = predict()
 
-    assert (first.stdout, first.stderr) == (f"1.0 {version()}\n", "")
-    assert second.stdout == first.stdout
+    assert first.stdout == f"1.0 {version()}\n"
+    assert first.stderr.splitlines() == [
+        "Making the environment of the predictor (kept for the next time)...",
+        "Made the environment of the predictor.",
+    ]
+    assert (second.stdout, second.stderr) == (first.stdout, "")
     assert [path.stat().st_ctime_ns for path in list_environments(project)] == [made_at]
 
 
@@ -244,3 +248,30 @@ def test_threads_of_the_server_cannot_use_another_environment(project: Path) -> 
 
     assert done.returncode == 2
     assert "Use isolation: process" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["predict", "serve", "schema"])
+def test_a_cache_that_cannot_be_written_is_told(project: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    write_spec(project, 'python_packages: ["tinylib"]')
+    monkeypatch.setenv("SERVEKIT_CACHE_DIR", "/dev/null")
+
+    done = subprocess.run([SERVEKIT, command], capture_output=True, text=True, check=False, timeout=SECONDS)
+
+    assert done.returncode == 6
+    assert "Environments are kept in /dev/null/environments, and nothing can be made there" in done.stderr
+    assert "Set SERVEKIT_CACHE_DIR" in done.stderr
+
+
+def test_doctor_ends_its_list_without_an_environment(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_spec(project, 'python_packages: ["tinylib"], system_packages: [ffmpeg]')
+    monkeypatch.setenv("SERVEKIT_CACHE_DIR", "/dev/null")
+
+    done = subprocess.run([SERVEKIT, "doctor"], capture_output=True, text=True, check=False, timeout=SECONDS)
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert [line.split(":")[0].split() for line in done.stdout.splitlines() if not line.startswith(" ")] == [
+        ["ok", "spec"],
+        ["note", "build"],
+        ["problem", "environment"],
+        ["note", "predictor"],
+    ]

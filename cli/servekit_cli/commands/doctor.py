@@ -17,6 +17,7 @@ def run(file: SpecOption = Path()) -> int:
 
     marks = {
         "good": paint("ok     ", "green"),
+        "note": paint("note   ", "dim"),
         "warning": paint("warning", "yellow"),
         "problem": paint("problem", "red"),
     }

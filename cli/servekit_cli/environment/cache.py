@@ -13,14 +13,28 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from servekit.errors import EnvironmentBuildError
+
 __all__ = ["cache_directory", "keep"]
 
 
 def cache_directory() -> Path:
-    """Give the folder for everything that can be made again: `SERVEKIT_CACHE_DIR`, or the user's cache folder."""
+    """Give the folder for everything that can be made again: `SERVEKIT_CACHE_DIR`, or the user's cache folder.
+
+    Raises:
+        EnvironmentBuildError: The user has no folder.
+    """
     if named := os.environ.get("SERVEKIT_CACHE_DIR"):
         return Path(named).absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "servekit"
+    if cache_home := os.environ.get("XDG_CACHE_HOME"):
+        return Path(cache_home) / "servekit"
+    try:
+        return Path.home() / ".cache" / "servekit"
+    except RuntimeError as error:  # no HOME, and a user that this machine does not know
+        raise EnvironmentBuildError(
+            "There is no home folder to keep environments in.\n"
+            "Set SERVEKIT_CACHE_DIR to a folder that can be written to."
+        ) from error
 
 
 def keep(folder: Path, make: Callable[[Path], None], is_complete: Callable[[Path], bool]) -> None:
@@ -32,7 +46,20 @@ def keep(folder: Path, make: Callable[[Path], None], is_complete: Callable[[Path
         folder: Where it is to stand in the end.
         make: Makes it at the path that it is given, which does not exist; the folder is moved afterwards.
         is_complete: Whether what stands at a path can be used.
+
+    Raises:
+        EnvironmentBuildError: The place cannot be read or written to.
     """
+    try:
+        _keep(folder, make, is_complete)
+    except OSError as error:
+        raise EnvironmentBuildError(
+            f"Environments are kept in {folder.parent}, and nothing can be made there: {error.strerror or error}.\n"
+            "Set SERVEKIT_CACHE_DIR to a folder that can be written to."
+        ) from error
+
+
+def _keep(folder: Path, make: Callable[[Path], None], is_complete: Callable[[Path], bool]) -> None:
     if is_complete(folder):
         return
     folder.parent.mkdir(parents=True, exist_ok=True)

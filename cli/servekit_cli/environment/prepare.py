@@ -44,7 +44,8 @@ def prepare_environment(spec: Spec) -> Path:
     folder = cache_directory() / "environments" / plan.key
 
     def make(target: Path) -> None:
-        with show_progress("Making the environment of the predictor (kept for the next time)"):
+        doing = "Making the environment of the predictor (kept for the next time)"
+        with show_progress(doing, done="Made the environment of the predictor"):
             _make_environment(target, spec, plan)
 
     keep(folder, make, is_complete=lambda path: _python_of(path).exists())
