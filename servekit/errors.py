@@ -128,7 +128,10 @@ class NotReadyError(ServekitError):
 
 
 class WorkerDiedError(ServekitError):
-    """A worker process ended while it was needed; the message names exit code or signal and the likely cause."""
+    """A worker process ended during a prediction; the message names exit code or signal and the likely cause.
+
+    One that ends before it takes predictions is a `SetupError`.
+    """
 
     exit_code = 8
 

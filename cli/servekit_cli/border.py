@@ -1,5 +1,6 @@
 """Where the errors of every command become messages and exit codes: here, and nowhere else."""
 
+import errno
 import functools
 import io
 import os
@@ -13,8 +14,12 @@ import typer
 from servekit.errors import ServekitError
 from servekit_cli.terminal import paint, say
 
-__all__ = ["EXIT_CODES", "INTERRUPTED", "guard"]
+__all__ = ["EXIT_CODES", "INTERRUPTED", "guard", "guard_stdout"]
 
+_NOT_WRITTEN: Final = 1
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a file system says that can be written to, but for its size. An error without the name of a file
+is from stdout: that has been opened by somebody else."""
 _BUG: Final = 70
 INTERRUPTED: Final = 130
 _PIPE_CLOSED: Final = 141
@@ -22,14 +27,15 @@ _PIPE_CLOSED: Final = 141
 # The errors' own codes are on their classes; a test keeps this list complete.
 EXIT_CODES: Final = {
     0: "done",
-    1: "the prediction failed, or doctor found a problem",
+    1: "the prediction failed, doctor found a problem, the output could not be written, "
+    "or a second signal cut the end of serve short",
     2: "bad use or bad input",
     3: "bad spec",
     4: "no usable predictor",
     5: "setup failed",
     6: "no environment",
     7: "busy",
-    8: "a worker died",
+    8: "the worker died during the prediction",
     9: "the address cannot be listened on",
     _BUG: "a fault of servekit itself",
     INTERRUPTED: "interrupted",
@@ -53,6 +59,16 @@ def guard(command: Callable[..., int | None], *, is_debug: bool) -> Callable[...
     return guarded
 
 
+def guard_stdout(print_something: Callable[[], None]) -> None:
+    """Run what writes to stdout outside of a command, such as its help, and exit if that cannot be written."""
+    try:
+        print_something()
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        sys.exit(_end_without_room(error))
+
+
 def _run(command: Callable[[], int | None], *, is_debug: bool) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -70,13 +86,25 @@ def _run(command: Callable[[], int | None], *, is_debug: bool) -> int:
         say("Interrupted.")
         return INTERRUPTED
     except BrokenPipeError:
-        # What is still in the buffer has nowhere to go, and the interpreter must not try again at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence_stdout()
         return _PIPE_CLOSED
     except Exception as error:  # noqa: BLE001 - the border: whatever it is, it ends as a message and a code
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            return _end_without_room(error)
         if is_debug:
             traceback.print_exc()
         say(f"{paint('Error:', 'red')} servekit itself failed: {type(error).__name__}: {error}")
         say("Run `servekit --debug ...` to see where, and please report it.")
         return _BUG
     return code
+
+
+def _end_without_room(error: OSError) -> int:
+    _silence_stdout()
+    say(f"{paint('Error:', 'red')} {error.filename or 'stdout'} cannot be written to: {error.strerror}.")
+    return _NOT_WRITTEN
+
+
+def _silence_stdout() -> None:
+    """What is still in the buffer has nowhere to go, and the interpreter must not try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

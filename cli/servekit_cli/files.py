@@ -3,6 +3,7 @@
 import base64
 import binascii
 import mimetypes
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 from servekit.errors import UsageError
 from servekit_cli.schemas import Schema, is_file, item_schema, property_schema
+from servekit_cli.targets import STDOUT, Target
 from servekit_cli.terminal import say
 
 __all__ = ["FileWriter"]
@@ -32,9 +34,10 @@ class FileWriter:
         target: What `-o` names: the file itself, if the output is one file, else the beginning of the names.
     """
 
-    def __init__(self, schema: Schema, target: Path | None) -> None:
+    def __init__(self, schema: Schema, target: Target) -> None:
         self._schema = schema
-        self._target = target
+        self._base = target if isinstance(target, Path) else None
+        self._goes_to_stdout = target == STDOUT
 
     @staticmethod
     def was_file(value: object) -> bool:
@@ -70,17 +73,22 @@ class FileWriter:
 
     def _write(self, url: str, place: tuple[str, ...]) -> str:
         media_type, content = _decode(url)
+        if self._goes_to_stdout:
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
+            return _WrittenFile(STDOUT)
         path = self._name(media_type, place)
+        is_replaced = path.is_file()
         try:
             path.write_bytes(content)
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror}.\nName another file with -o.") from error
-        say(f"Written output to: {path}")
+        say(f"Written output to: {path}{' (replaced)' if is_replaced else ''}")
         return _WrittenFile(path)
 
     def _name(self, media_type: str, place: tuple[str, ...]) -> Path:
         extension = _EXTENSIONS.get(media_type) or mimetypes.guess_extension(media_type) or ".bin"
-        base = self._target
+        base = self._base
         if base is None or base.is_dir():
             base = (base or Path()) / f"output{extension}"
         if not place:

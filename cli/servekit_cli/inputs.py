@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from servekit.errors import UsageError
-from servekit_cli.schemas import accepted_kinds, item_schema, resolve
+from servekit_cli.schemas import accepted_kinds, is_secret, item_schema, resolve
 
 __all__ = ["InputRequest", "PredictionInput", "read_arguments"]
 
@@ -43,10 +43,12 @@ class InputRequest:
     Attributes:
         base: The object that `--json` gave.
         pairs: Name and text of each `-i`, in their order.
+        stdin: The text on stdin, if one of the pairs asks for it.
     """
 
     base: Mapping[str, Any]
     pairs: tuple[tuple[str, str], ...]
+    stdin: str | None = None
 
     def fit(self, schema: Mapping[str, Any]) -> PredictionInput:
         """Read the texts as the schema of the input wants them.
@@ -54,7 +56,8 @@ class InputRequest:
         Raises:
             UsageError: A file is missing, or something is given twice that is no list.
         """
-        reader = _Reader(schema)
+        reader = _Reader(schema, self.stdin)
+        reader.refuse_files_in_json(self.base)
         values = dict(self.base)
         for name, texts in self._texts_by_name().items():
             values[name] = reader.read(name, texts)
@@ -71,13 +74,21 @@ def read_arguments(pairs: Sequence[str], json_text: str | None) -> InputRequest:
     """Read what `-i` and `--json` say; `-i` wins over `--json`.
 
     Args:
-        pairs: Each `name=value`.
+        pairs: Each `name=value`; a value may be `@file`, or `@-` for the text on stdin.
         json_text: An object as JSON, `@file`, or `@-` for stdin.
 
     Raises:
-        UsageError: A pair has no `=`, a file is missing, or the JSON is none or no object.
+        UsageError: A pair has no `=`, a file is missing, the JSON is none or no object, or stdin is
+            asked for twice.
     """
-    return InputRequest(_read_object(json_text), tuple(_split_pair(pair) for pair in pairs))
+    split = tuple(_split_pair(pair) for pair in pairs)
+    wanted = [f"-i {name}=@-" for name, text in split if text == "@-"]
+    if (json_text == "@-" and wanted) or len(wanted) > 1:
+        both = " and ".join([*(["--json @-"] if json_text == "@-" else []), *wanted])
+        raise UsageError(f"{both} all want stdin, which can be read once.\nGive the others as @file.")
+    base = _read_object(json_text)
+    # Read now, and not when the predictor has been imported: Ctrl-C ends it, as nothing else runs yet.
+    return InputRequest(base, split, _read_stdin() if wanted else None)
 
 
 def _split_pair(pair: str) -> tuple[str, str]:
@@ -111,8 +122,9 @@ def _read_object(text: str | None) -> dict[str, Any]:
 class _Reader:
     """Reads texts by one schema, and gathers the files that they name."""
 
-    def __init__(self, schema: Mapping[str, Any]) -> None:
+    def __init__(self, schema: Mapping[str, Any], stdin: str | None) -> None:
         self.uploads: dict[str, str] = {}
+        self._stdin = stdin
         self._root = schema
         self._properties: Mapping[str, Any] = schema.get("properties", {})
 
@@ -123,24 +135,28 @@ class _Reader:
             return self._read_list(name, texts, schema)
         if len(texts) > 1:
             raise UsageError(f"-i {name}=... is given {len(texts)} times, and {name} is no list.\nGive it once.")
-        return self._read_one(name, texts[0], kinds)
+        return self._read_one(name, texts[0], schema)
 
     def _read_list(self, name: str, texts: Sequence[str], schema: Mapping[str, Any]) -> Any:
         kinds = accepted_kinds(item_schema(schema, self._root), self._root)
         if len(texts) == 1:
             [text] = texts
             if text.startswith("@") and "file" not in kinds:
-                text = _read_text(text[1:], f"-i {name}")
+                text = self._read_text(name, text[1:])
             whole = _parse(text)
             if isinstance(whole, list) or (whole is None and "null" in accepted_kinds(schema, self._root)):
                 return whole  # pyright: ignore[reportUnknownVariableType] # JSON
-        return [self._read_one(name, text, kinds) for text in texts]
+        item = item_schema(schema, self._root)
+        return [self._read_one(name, text, item) for text in texts]
 
-    def _read_one(self, name: str, text: str, kinds: frozenset[str]) -> Any:
+    def _read_one(self, name: str, text: str, schema: Mapping[str, Any]) -> Any:
+        kinds = accepted_kinds(schema, self._root)
         if text.startswith("@"):
             if "file" in kinds:
                 return self._upload(name, text[1:])
-            text = _read_text(text[1:], f"-i {name}")
+            text = self._read_text(name, text[1:])
+            if is_secret(schema, self._root):
+                text = text.removesuffix("\n")  # what an editor, or echo, put there; no part of a password
         elif kinds <= {"file", "null"} and "file" in kinds and not _URL.match(text):
             raise UsageError(
                 f'{name} is a file, and "{text}" is neither @file nor a URL.\nWrite -i {name}=@{text} to send a file.'
@@ -150,7 +166,27 @@ class _Reader:
         value = _parse(text)
         return text if value is _MISSING else value
 
+    def _read_text(self, name: str, path: str) -> str:
+        return self._stdin if path == "-" and self._stdin is not None else _read_text(path, f"-i {name}")
+
+    def refuse_files_in_json(self, values: Mapping[str, Any]) -> None:
+        """Say what `@file` means, where it stands for a file inside of JSON, which has no such sign.
+
+        Raises:
+            UsageError: It does.
+        """
+        for name, value in values.items():
+            schema = resolve(self._properties.get(name, {}), self._root)
+            is_only_file = accepted_kinds(schema, self._root) <= {"file", "null"}
+            if isinstance(value, str) and value.startswith("@") and is_only_file:
+                raise UsageError(
+                    f'--json gives "{value}" for the file {name}; @ means a file with -i only.\n'
+                    f"Leave {name} out of the JSON, and add -i {name}={value}."
+                )
+
     def _upload(self, name: str, path: str) -> str:
+        if path == "-":
+            raise UsageError(f"{name} is a file, which cannot come from stdin.\nSave it, and write -i {name}=@FILE.")
         file = _find_file(path, f"-i {name}")
         token = f"upload:{secrets.token_urlsafe(12)}/{file.name}"
         self.uploads[token] = str(file)
@@ -171,6 +207,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _find_file(path: str, option: str) -> Path:
+    _refuse_no_name(path, option)
     file = Path(path).expanduser()
     if not file.is_file():
         raise UsageError(_no_such_file(path, option, "is a folder" if file.is_dir() else "does not exist"))
@@ -178,6 +215,7 @@ def _find_file(path: str, option: str) -> Path:
 
 
 def _read_text(path: str, option: str) -> str:
+    _refuse_no_name(path, option)
     try:
         return Path(path).expanduser().read_text(encoding="utf-8")
     except UnicodeDecodeError:
@@ -192,7 +230,12 @@ def _read_stdin() -> str:
     try:
         return sys.stdin.read()
     except UnicodeDecodeError:
-        raise UsageError("stdin is not UTF-8 text.\nSend JSON as UTF-8.") from None
+        raise UsageError("stdin is not UTF-8 text.\nSend text or JSON as UTF-8, and other bytes as @file.") from None
+
+
+def _refuse_no_name(path: str, option: str) -> None:
+    if not path:
+        raise UsageError(f"{option} says @, and names no file after it.\nA text that begins with @ is given by --json.")
 
 
 def _no_such_file(path: str, option: str, reason: str) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from servekit_cli.border import EXIT_CODES, INTERRUPTED, guard
+from servekit_cli.border import EXIT_CODES, INTERRUPTED, guard, guard_stdout
 
 __all__ = ["COMMANDS", "main", "make_app"]
 
@@ -35,7 +35,7 @@ def main() -> None:
         app = make_app([wanted], is_debug=is_debug or bool(os.environ.get("SERVEKIT_DEBUG")))
     except KeyboardInterrupt:  # while the command was still being imported
         sys.exit(INTERRUPTED)
-    app(prog_name="servekit")
+    guard_stdout(lambda: app(prog_name="servekit"))
 
 
 def make_app(wanted: Collection[str | None] = _ALL, *, is_debug: bool = False) -> typer.Typer:
@@ -56,7 +56,9 @@ def make_app(wanted: Collection[str | None] = _ALL, *, is_debug: bool = False) -
     app.callback()(_options)
     for name, module, sentence in COMMANDS:
         if name in wanted:
-            app.command(name)(guard(_load(module), is_debug=is_debug))
+            # What `predict` does not take may be an input without -i; it says so itself.
+            settings = {"allow_extra_args": name == "predict"}
+            app.command(name, context_settings=settings)(guard(_load(module), is_debug=is_debug))
         else:
             app.command(name, help=sentence)(_listed_only)
     return app

@@ -13,18 +13,9 @@ from typing import Any, Self, TextIO
 from servekit.errors import UsageError
 from servekit_cli.files import FileWriter
 from servekit_cli.schemas import Schema, item_schema
+from servekit_cli.targets import Target
 
-__all__ = ["OutputWriter", "check_target"]
-
-
-def check_target(target: Path | None) -> None:
-    """Make sure that `-o` names a place that can be written to, before anything is started.
-
-    Raises:
-        UsageError: Its folder is missing.
-    """
-    if target is not None and not target.absolute().parent.is_dir():
-        raise UsageError(f"-o names {target}, and there is no folder {target.parent}.\nMake it, or correct the path.")
+__all__ = ["OutputWriter"]
 
 
 class OutputWriter:
@@ -34,14 +25,14 @@ class OutputWriter:
         schema: The JSON Schema of the output.
         streams: Whether the output comes in items.
         concatenates: Whether the items are pieces of one text.
-        target: The file that `-o` names: takes the output instead of stdout.
+        target: What `-o` names: takes the output instead of stdout.
     """
 
-    def __init__(self, schema: Schema, *, streams: bool, concatenates: bool, target: Path | None) -> None:
+    def __init__(self, schema: Schema, *, streams: bool, concatenates: bool, target: Target) -> None:
         self._schema = schema
         self._streams = streams
         self._concatenates = concatenates
-        self._target = target
+        self._target = target if isinstance(target, Path) else None
         self._files = FileWriter(schema, target)
         self._exits = ExitStack()
         self._sink: TextIO | None = None

@@ -1,6 +1,7 @@
 """Run a predictor's workers for the length of one command."""
 
 import asyncio
+import shutil
 import signal
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from servekit.errors import InputError, PredictionFailedError
+from servekit.errors import InputError, PredictionFailedError, SetupError, WorkerDiedError
 from servekit.runtime.handle import WorkerHandle
 from servekit.runtime.model import Model
 from servekit.runtime.observer import PoolObserver
@@ -18,8 +19,10 @@ from servekit.runtime.pool import Pool
 from servekit.runtime.prediction import EventKind, Prediction, Status
 from servekit.schema import InputChecker
 from servekit.spec import Spec
-from servekit_cli.inputs import InputRequest
+from servekit_cli.hints import add_input_hints, add_package_hint
+from servekit_cli.inputs import InputRequest, PredictionInput
 from servekit_cli.outputs import OutputWriter
+from servekit_cli.targets import Target, check_target
 from servekit_cli.terminal import Progress, show_progress
 
 __all__ = ["inspect_model", "predict_once"]
@@ -39,13 +42,13 @@ def inspect_model(spec: Spec, python: Path) -> Model:
 
     async def inspect() -> Model:
         with show_progress("Importing the predictor") as progress:
-            async with _open_pool(spec, python, progress) as pool:
+            async with _open_pool(spec, python, _Observer(progress)) as pool:
                 return await pool.loaded()
 
     return _run_until_signal(inspect)
 
 
-def predict_once(spec: Spec, python: Path, request: InputRequest, target: Path | None) -> None:
+def predict_once(spec: Spec, python: Path, request: InputRequest, target: Target) -> None:
     """Run one prediction, and write its output as it comes, to a file or to stdout.
 
     The input is checked before `setup` is run. An interrupt cancels the prediction, and ends all
@@ -54,15 +57,18 @@ def predict_once(spec: Spec, python: Path, request: InputRequest, target: Path |
     Raises:
         InputError: The input does not fit the predictor.
         PredictionFailedError: The prediction failed or ran out of time.
+        WorkerDiedError: The predictor's process ended during the prediction.
+        UsageError: The output cannot go where `-o` says.
         SetupError: The predictor could not be made ready.
     """
 
     async def predict() -> None:
         with show_progress("Importing the predictor") as progress:
-            async with _open_pool(spec, python, progress) as pool:
+            observer = _Observer(progress)
+            async with _open_pool(spec, python, observer) as pool:
                 model = await pool.loaded()
-                fitted = request.fit(model.input_schema)
-                InputChecker(model.input_schema).check(fitted.raw)
+                fitted = _check(request, model)
+                check_target(target, model.output_schema)
                 progress.update("Setting up the predictor")
                 pool.set_up()
                 await pool.ready()
@@ -70,7 +76,9 @@ def predict_once(spec: Spec, python: Path, request: InputRequest, target: Path |
                 prediction = pool.new_prediction(fitted.raw, uploads=fitted.uploads)
                 with _make_writer(model, target) as writer:
                     pool.submit(prediction)
-                    await _follow(prediction, writer, progress)
+                    await _follow(prediction, writer if model.streams else None, progress)
+                    _raise_failure(prediction, observer)
+                    writer.finish(prediction.output)
 
     _run_until_signal(predict)
 
@@ -100,10 +108,9 @@ def _run_until_signal(body: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 
 @asynccontextmanager
-async def _open_pool(spec: Spec, python: Path, progress: Progress) -> AsyncGenerator[Pool]:
+async def _open_pool(spec: Spec, python: Path, observer: "_Observer") -> AsyncGenerator[Pool]:
     """Run one worker, in a process of its own, until the block ends."""
     serve = spec.serve.model_copy(update={"workers": 1, "isolation": "process", "tracebacks": True})
-    observer = _SetupOutput(progress)
     pool = Pool(spec.model_copy(update={"serve": serve}), python=str(python), observer=observer)
     grace_seconds = 0.0
     try:
@@ -111,36 +118,69 @@ async def _open_pool(spec: Spec, python: Path, progress: Progress) -> AsyncGener
         yield pool
         grace_seconds = serve.shutdown_grace
     except asyncio.CancelledError:
-        progress.update("Stopping")
+        observer.progress.update("Stopping")
         grace_seconds = serve.cancel_grace
         raise
+    except SetupError as error:
+        raise add_package_hint(error) from None
     finally:
+        await _close(pool, grace_seconds)
+
+
+async def _close(pool: Pool, grace_seconds: float) -> None:
+    try:
         await pool.close(grace_seconds)
+    except BaseException:
+        # A second Ctrl-C: nothing is waited for any more, and nothing is left behind all the same.
+        for worker in pool.workers:
+            worker.kill()
+        shutil.rmtree(pool.directory_of(0).parent, ignore_errors=True)
+        raise
 
 
-class _SetupOutput(PoolObserver):
-    """Shows what the predictor prints outside predictions."""
+class _Observer(PoolObserver):
+    """Shows what the predictor prints outside predictions, and remembers why its process ended."""
 
     def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+        self.progress = progress
+        self.death: str | None = None
+
+    def worker_gone(self, worker: WorkerHandle, reason: str) -> None:  # noqa: ARG002 - the interface
+        """Remember it; the prediction that it ends gets the same text as its error."""
+        self.death = reason
 
     def worker_output(self, worker: WorkerHandle, source: str, text: str) -> None:  # noqa: ARG002 - the interface
         """Pass it to stderr, whichever of the two it was meant for."""
-        self._progress.write(text)
+        self.progress.write(text)
 
 
-def _make_writer(model: Model, target: Path | None) -> OutputWriter:
+def _check(request: InputRequest, model: Model) -> PredictionInput:
+    try:
+        fitted = request.fit(model.input_schema)
+        InputChecker(model.input_schema).check(fitted.raw)
+    except InputError as error:
+        raise add_input_hints(error, request, model.input_schema) from None
+    return fitted
+
+
+def _make_writer(model: Model, target: Target) -> OutputWriter:
     return OutputWriter(model.output_schema, streams=model.streams, concatenates=model.concatenates, target=target)
 
 
-async def _follow(prediction: Prediction, writer: OutputWriter, progress: Progress) -> None:
-    """Hand on what a prediction does while it does it."""
+async def _follow(prediction: Prediction, writer: OutputWriter | None, progress: Progress) -> None:
+    """Hand on what a prediction does while it does it.
+
+    Args:
+        prediction: It has been submitted.
+        writer: Takes the items of a stream; None where the output is one value, written when it has succeeded.
+        progress: Takes the logs; is stopped.
+    """
     seen = 0
     while True:
         while seen < len(prediction.kinds):
             kind, data = prediction.kinds[seen], prediction.data[seen]
             seen += 1
-            if kind == EventKind.OUTPUT:
+            if kind == EventKind.OUTPUT and writer is not None:
                 progress.stop()
                 writer.write_item(data)
             elif kind == EventKind.LOG:
@@ -149,13 +189,14 @@ async def _follow(prediction: Prediction, writer: OutputWriter, progress: Progre
             break
         await prediction.changed(seen)
     progress.stop()
-    _raise_failure(prediction)
-    writer.finish(prediction.output)
 
 
-def _raise_failure(prediction: Prediction) -> None:
+def _raise_failure(prediction: Prediction, observer: _Observer) -> None:
     if prediction.status is Status.SUCCEEDED:
         return
     if prediction.problems is not None:
         raise InputError(msgspec.json.decode(prediction.problems))
-    raise PredictionFailedError(f"The prediction {prediction.status}: {prediction.error}")
+    text = f"The prediction {prediction.status}: {prediction.error}"
+    if prediction.error is not None and prediction.error == observer.death:
+        raise WorkerDiedError(text)
+    raise PredictionFailedError(text)

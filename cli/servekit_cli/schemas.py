@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-__all__ = ["Schema", "accepted_kinds", "is_file", "item_schema", "property_schema", "resolve"]
+__all__ = ["Schema", "accepted_kinds", "is_file", "is_secret", "item_schema", "property_schema", "resolve"]
 
 Schema = Mapping[str, Any]
 
@@ -46,6 +46,11 @@ def accepted_kinds(schema: Schema, root: Schema) -> frozenset[str]:
 def is_file(schema: Schema, root: Schema) -> bool:
     """Whether a value is a file, sent as a URL."""
     return any(branch.get("type") == "string" and branch.get("format") == "uri" for branch in _branches(schema, root))
+
+
+def is_secret(schema: Schema, root: Schema) -> bool:
+    """Whether a value is a secret."""
+    return any(branch.get("format") == "password" for branch in _branches(schema, root))
 
 
 def item_schema(schema: Schema, root: Schema) -> Schema:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sysconfig
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -234,6 +235,12 @@ FAULTS = {
         "parameter `x` is annotated threading.Thread",
     ),
     "an import error": ("import nothing_like_it", 5, 'predict.py", line 1, in <module>'),
+    "a worker that is killed": (
+        "import os\nclass Predictor:\n    def predict(self) -> int: os.kill(os.getpid(), 9)",
+        8,
+        "SIGKILL",
+    ),
+    "a missing package": ("import nothing_like_it", 5, "A missing package belongs under build in the spec"),
     "setup raising": (
         "class Predictor:\n    def setup(self): print('so far'); 1 / 0\n    def predict(self) -> int: ...",
         5,
@@ -252,7 +259,7 @@ FAULTS = {
     "an output of the wrong type": ("class Predictor:\n    def predict(self) -> int: return 'x'", 1, "expected int"),
     "a worker that ends": (
         "import os\nclass Predictor:\n    def predict(self) -> int: os._exit(4)",
-        1,
+        8,
         "the worker process exited with code 4",
     ),
 }
@@ -372,6 +379,87 @@ def test_a_signal_cancels_and_cleans_up(write: Write, number: int, exit_code: in
     assert (root / "was-cleaned-up").exists()
     assert (root / "was-torn-down").exists()
     assert list((root.parent / "temporary").iterdir()) == []
+
+
+def test_a_second_interrupt_leaves_nothing_behind(write: Write) -> None:
+    root = write("""
+        import pathlib, time
+
+        class Predictor:
+            def predict(self) -> int:
+                print("waiting", flush=True)
+                for _ in range(2000):
+                    time.sleep(0.01)
+
+            def teardown(self) -> None:
+                pathlib.Path("is-tearing-down").touch()
+                time.sleep(20)
+    """)
+
+    with start() as process:
+        read_until(process.stderr, "waiting\n")
+        process.send_signal(signal.SIGINT)
+        for _ in range(2000):
+            if (root / "is-tearing-down").exists():
+                break
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=SECONDS)
+
+    assert process.returncode == 130
+    assert list((root.parent / "temporary").iterdir()) == []
+
+
+def test_a_full_disk_behind_stdout_is_told_plainly(write: Write) -> None:
+    write("class Predictor:\n    def predict(self) -> int: return 1")
+
+    for arguments in ([], ["-h"]):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [SERVEKIT, "predict", *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            )
+
+        assert (done.returncode, done.stderr) == (1, "Error: stdout cannot be written to: No space left on device.\n")
+
+
+def test_an_output_that_cannot_be_written_ends_before_setup(write: Write) -> None:
+    root = write("""
+        import pathlib
+
+        class Predictor:
+            def setup(self) -> None:
+                pathlib.Path("was-set-up").touch()
+
+            def predict(self) -> str:
+                return "x"
+    """)
+
+    done = predict("-o", ".")
+
+    assert done.returncode == 2
+    assert "-o names ., which is a folder" in done.stderr
+    assert not (root / "was-set-up").exists()
+
+
+def test_an_input_without_its_option_is_told_how_to_be_given(write: Write) -> None:
+    write("class Predictor:\n    def predict(self, prompt: str) -> str: return prompt")
+
+    done = predict("prompt=a lake")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "servekit predict -i 'prompt=a lake'" in done.stderr
+
+
+def test_what_only_an_image_gets_is_said_once(write: Write) -> None:
+    write(
+        "class Predictor:\n    def predict(self) -> int: return 1",
+        "build: {system_packages: [ffmpeg], run: [make]}\n",
+    )
+
+    done = predict()
+
+    assert done.stdout == "1\n"
+    assert done.stderr.count("Note: build.system_packages (ffmpeg) and build.run count for images only") == 1
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(write: Write) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from servekit.errors import UsageError
 from servekit.spec import Setting, Spec, list_settings
-from servekit_cli.options import SpecOption, load_spec_for_run
+from servekit_cli.options import SpecOption, load_spec_for_run, say_what_is_left_out
 
 __all__ = ["run"]
 
@@ -18,7 +18,8 @@ def _serve(file: Path, *, reload: bool, **flags: object) -> int:
     """Serve the predictor over HTTP.
 
     Every field of `serve` in the spec has a flag here and a variable. A flag wins over the variable, and
-    the variable over the spec. Ctrl-C lets running predictions finish; a second one ends at once.
+    the variable over the spec. Ctrl-C lets running predictions finish; a second one ends at once
+    (exit code 1).
     """
     from servekit.server.run import serve  # noqa: PLC0415 - `servekit serve --help` need not wait for the server
     from servekit_cli.environment import needs_environment, prepare_environment  # noqa: PLC0415
@@ -27,6 +28,7 @@ def _serve(file: Path, *, reload: bool, **flags: object) -> int:
     spec = load_spec_for_run(file, flags)
     if needs_environment(spec):
         _refuse_threads(spec)
+    say_what_is_left_out(spec)
     changes = watch_code(spec.root) if reload else None
     return serve(spec, python=str(prepare_environment(spec)), changes=changes)
 

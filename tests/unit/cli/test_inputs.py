@@ -207,3 +207,48 @@ def test_json_that_is_too_deep_is_refused() -> None:
 def test_json_that_is_no_object_is_refused(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         read_arguments([], text)
+
+
+SECRET = {"type": "string", "format": "password", "writeOnly": True}
+
+
+@pytest.mark.parametrize(("content", "secret"), [("a b\n", "a b"), ("a\n\n", "a\n"), ("a", "a")])
+def test_a_secret_from_a_file_loses_one_newline_at_its_end(tmp_path: Path, content: str, secret: str) -> None:
+    (tmp_path / "key").write_text(content)
+
+    assert read(SECRET, f"@{tmp_path}/key") == secret
+    assert read({"type": "array", "items": SECRET}, f"@{tmp_path}/key") == [secret]
+
+
+def test_a_text_is_read_from_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("hello\n"))
+
+    assert read({"type": "string"}, "@-") == "hello\n"
+
+
+def test_a_file_cannot_come_from_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("hello"))
+
+    with pytest.raises(UsageError, match="x is a file, which cannot come from stdin"):
+        read(FILE, "@-")
+
+
+@pytest.mark.parametrize(("pairs", "json_text"), [(["x=@-"], "@-"), (["x=@-", "y=@-"], None)])
+def test_stdin_is_read_for_one_thing_only(pairs: list[str], json_text: str | None) -> None:
+    with pytest.raises(UsageError, match="all want stdin"):
+        read_arguments(pairs, json_text)
+
+
+@pytest.mark.parametrize("schema", [FILE, {"type": "string"}])
+def test_an_at_sign_without_a_file_is_told(schema: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="-i x says @, and names no file after it"):
+        read(schema, "@")
+
+
+def test_a_file_inside_of_json_is_told_how_to_be_given() -> None:
+    with pytest.raises(UsageError, match=r"add -i x=@red\.png"):
+        fit(FILE, json_text='{"x": "@red.png"}')
+
+
+def test_a_text_inside_of_json_may_begin_with_an_at_sign() -> None:
+    assert json.loads(fit({"type": "string"}, json_text='{"x": "@ada"}').raw) == {"x": "@ada"}

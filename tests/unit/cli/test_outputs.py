@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from servekit.errors import UsageError
-from servekit_cli.outputs import OutputWriter, check_target
+from servekit_cli.outputs import OutputWriter
+from servekit_cli.targets import parse_target
 
 FILE = {"type": "string", "format": "uri"}
 PNG = "data:image/png;base64,iVBORw=="
@@ -26,8 +27,8 @@ def write(
     target: str | None = None,
 ) -> None:
     """Write an output, as items if there are some, the way a prediction that succeeds does it."""
-    path = Path(target) if target else None
-    with OutputWriter(schema, streams=items is not None, concatenates=concatenates, target=path) as writer:
+    place = parse_target(target)
+    with OutputWriter(schema, streams=items is not None, concatenates=concatenates, target=place) as writer:
         for item in items or ():
             writer.write_item(json.dumps(item).encode())
         writer.finish(json.dumps(items if items is not None else output).encode())
@@ -162,9 +163,27 @@ def test_text_that_looks_like_a_file_stays_text(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out == f"{PNG}\n"
 
 
-def test_a_folder_that_is_missing_is_told_before_anything_starts(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there is no folder"):
-        check_target(tmp_path / "nowhere" / "out.png")
+def test_a_file_that_was_there_is_said_to_be_replaced(capsys: pytest.CaptureFixture[str]) -> None:
+    write(FILE, output=PNG)
+    capsys.readouterr()
+
+    write(FILE, output=PNG)
+
+    assert capsys.readouterr() == ("", "Written output to: output.png (replaced)\n")
+
+
+def test_a_file_goes_to_stdout_as_it_is(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    write(FILE, output=PNG, target="-")
+
+    assert capfdbinary.readouterr() == (PNG_BYTES, b"")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_text_goes_to_stdout_when_told_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write({"type": "string"}, output="Hello", target="-")
+
+    assert capsys.readouterr().out == "Hello\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> None:
