@@ -73,7 +73,10 @@ class ServeSpec(Section):
         default=15.0, gt=0, description="How often a comment is sent on an event stream that has nothing to say."
     )
     stall_timeout: Duration = Field(
-        default=60.0, gt=0, description="How long a client may read nothing of its stream before it is given up."
+        default=60.0,
+        gt=0,
+        description="How long a client may read nothing of its answer, or send nothing of its request, "
+        "before it is given up.",
     )
     fetch: FetchSpec = Field(default_factory=FetchSpec, description="What is allowed when an input names a URL.")
     tracebacks: bool = Field(default=True, description="Whether a failed prediction's logs hold its traceback.")
