@@ -1,7 +1,6 @@
 """Run a predictor's workers for the length of one command."""
 
 import asyncio
-import shutil
 import signal
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -76,7 +75,7 @@ def predict_once(spec: Spec, python: Path, request: InputRequest, target: Target
                 prediction = pool.new_prediction(fitted.raw, uploads=fitted.uploads)
                 with _make_writer(model, target) as writer:
                     pool.submit(prediction)
-                    await _follow(prediction, writer if model.streams else None, progress)
+                    await _follow(pool, prediction, writer if model.streams else None, progress)
                     _raise_failure(prediction, observer)
                     writer.finish(prediction.output)
 
@@ -132,9 +131,7 @@ async def _close(pool: Pool, grace_seconds: float) -> None:
         await pool.close(grace_seconds)
     except BaseException:
         # A second Ctrl-C: nothing is waited for any more, and nothing is left behind all the same.
-        for worker in pool.workers:
-            worker.kill()
-        shutil.rmtree(pool.directory_of(0).parent, ignore_errors=True)
+        pool.abandon()
         raise
 
 
@@ -167,28 +164,45 @@ def _make_writer(model: Model, target: Target) -> OutputWriter:
     return OutputWriter(model.output_schema, streams=model.streams, concatenates=model.concatenates, target=target)
 
 
-async def _follow(prediction: Prediction, writer: OutputWriter | None, progress: Progress) -> None:
+async def _follow(pool: Pool, prediction: Prediction, writer: OutputWriter | None, progress: Progress) -> None:
     """Hand on what a prediction does while it does it.
 
+    An interrupt cancels the prediction and travels on at its end, so that what its clean-up code prints is seen.
+
     Args:
+        pool: Where it runs.
         prediction: It has been submitted.
         writer: Takes the items of a stream; None where the output is one value, written when it has succeeded.
         progress: Takes the logs; is stopped.
     """
     seen = 0
+    interrupt: asyncio.CancelledError | None = None
     while True:
         while seen < len(prediction.kinds):
-            kind, data = prediction.kinds[seen], prediction.data[seen]
+            _show(EventKind(prediction.kinds[seen]), prediction.data[seen], writer, progress)
             seen += 1
-            if kind == EventKind.OUTPUT and writer is not None:
-                progress.stop()
-                writer.write_item(data)
-            elif kind == EventKind.LOG:
-                progress.write(msgspec.json.decode(data)["data"])
         if prediction.is_done:
             break
-        await prediction.changed(seen)
+        try:
+            await prediction.changed(seen)
+        except asyncio.CancelledError as error:
+            if interrupt is not None:
+                raise
+            interrupt = error
+            writer = None
+            progress.update("Stopping")
+            pool.cancel(prediction, "canceled: interrupted")
     progress.stop()
+    if interrupt is not None:
+        raise interrupt
+
+
+def _show(kind: EventKind, data: bytes, writer: OutputWriter | None, progress: Progress) -> None:
+    if kind is EventKind.OUTPUT and writer is not None:
+        progress.stop()
+        writer.write_item(data)
+    elif kind is EventKind.LOG:
+        progress.write(msgspec.json.decode(data)["data"])
 
 
 def _raise_failure(prediction: Prediction, observer: _Observer) -> None:

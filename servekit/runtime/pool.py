@@ -105,6 +105,12 @@ class Pool:
         await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
         self._exits.close()
 
+    def abandon(self) -> None:
+        """Kill the workers and remove temporary files, at once and without waiting for anything."""
+        for worker in list(self._crew.workers):
+            worker.kill()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
     # ------------------------------------------------------------------ state
 
     @property

@@ -359,6 +359,7 @@ WAITING = """
                     time.sleep(0.01)
             finally:
                 pathlib.Path("was-cleaned-up").touch()
+                print("cleaned up")
 
         def teardown(self) -> None:
             pathlib.Path("was-torn-down").touch()
@@ -377,6 +378,7 @@ def test_a_signal_cancels_and_cleans_up(write: Write, number: int, exit_code: in
     assert (process.returncode, stdout) == (exit_code, "")
     assert "Traceback" not in stderr
     assert (root / "was-cleaned-up").exists()
+    assert "cleaned up\n" in stderr
     assert (root / "was-torn-down").exists()
     assert list((root.parent / "temporary").iterdir()) == []
 
