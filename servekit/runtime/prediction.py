@@ -259,9 +259,13 @@ class Prediction:
             await self._wait(self._done)
 
     async def changed(self, seen: int) -> None:
-        """Wait until there are more than `seen` events."""
+        """Wait until there are more than `seen` events, or until `nudge`: look again in any case."""
         if len(self.kinds) <= seen and not self.is_done:
             await self._wait(self._changed)
+
+    def nudge(self) -> None:
+        """Let all who wait in `changed` look again, though nothing has happened."""
+        self._wake()
 
     async def _wait(self, waiters: list[asyncio.Future[None]]) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -10,6 +10,7 @@ import contextlib
 
 from servekit.runtime.pool import Pool
 from servekit.runtime.prediction import Prediction
+from servekit.server.disconnect import DisconnectWatch
 from servekit.server.exchange import Exchange, Header
 from servekit.server.sse import KEEP_ALIVE, EventCursor, format_error
 from servekit.spec import ServeSpec
@@ -56,12 +57,14 @@ class EventStream:
         self._limit = asyncio.timeout(None)
         self._last_sent = self._loop.time()
         self._slow_check: asyncio.TimerHandle | None = None
+        self._keep_alive = self._loop.call_later(serve.keep_alive, self._on_keep_alive)
+        self._is_silent = False
         self._is_paused = False
         self.is_gone = False
 
     async def run(self) -> None:
         """Send everything until the prediction's end, or until the client is gone."""
-        watcher = self._loop.create_task(self._watch())
+        watch = DisconnectWatch(self._exchange, lambda: self._leave("canceled: the client disconnected"))
         try:
             await self._exchange.send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
             # `_leave` lets this time run out, whatever is being waited for.
@@ -73,7 +76,8 @@ class EventStream:
                 await self._end(format_error('"the server cannot send the rest of this stream; its log says why"'))
             raise
         finally:
-            watcher.cancel()
+            watch.end()
+            self._keep_alive.cancel()
             if self._is_paused and self._pool is not None:
                 self._pool.resume(self._prediction)
 
@@ -88,19 +92,14 @@ class EventStream:
             if self._prediction.is_done:
                 await self._end(b"")
                 return
-            await self._wait()
-
-    async def _wait(self) -> None:
-        """Wait for the next event; tell the client that one is still there if that takes long."""
-        try:
-            async with asyncio.timeout_at(self._last_sent + self._serve.keep_alive):
-                await self._prediction.changed(self._cursor.seen)
-        except TimeoutError:
-            await self._send(KEEP_ALIVE)
+            if self._is_silent:
+                await self._send(KEEP_ALIVE)
+            await self._prediction.changed(cursor.seen)
 
     async def _send(self, data: bytes) -> None:
         now = self._loop.time()
         self._last_sent = now
+        self._is_silent = False
         self._slow_check = self._loop.call_later(_SLOW_SEND_SECONDS, self._on_slow_send, now)
         try:
             await self._exchange.send({"type": "http.response.body", "body": data, "more_body": True})
@@ -132,10 +131,17 @@ class EventStream:
             self._is_paused = False
             self._pool.resume(self._prediction)
 
-    async def _watch(self) -> None:
-        while (await self._exchange.receive())["type"] != "http.disconnect":
-            pass
-        self._leave("canceled: the client disconnected")
+    def _on_keep_alive(self) -> None:
+        """Have a comment sent when nothing else was for long.
+
+        One timer for the stream and not one for each wait, which would cost more than the waiting.
+        """
+        left = self._last_sent + self._serve.keep_alive - self._loop.time()
+        if left <= 0:
+            self._is_silent = True
+            self._prediction.nudge()
+            left = self._serve.keep_alive
+        self._keep_alive = self._loop.call_later(left, self._on_keep_alive)
 
     def _leave(self, reason: str) -> None:
         """Give up on the client."""
