@@ -9,8 +9,12 @@ from typing import Any, ClassVar
 __all__ = [
     "BusyError",
     "CancelationError",
+    "ContainerError",
+    "EngineError",
     "EnvironmentBuildError",
     "FileFetchError",
+    "ImageBuildError",
+    "ImageError",
     "InputError",
     "ListenError",
     "NoScopeError",
@@ -23,6 +27,7 @@ __all__ = [
     "SignatureError",
     "SpecError",
     "UsageError",
+    "WeightsError",
     "WorkerDiedError",
 ]
 
@@ -140,6 +145,36 @@ class ListenError(ServekitError):
     """The server cannot listen where it was told to: the port is taken, or the address is not this machine's."""
 
     exit_code = 9
+
+
+class EngineError(ServekitError):
+    """The engine that builds and runs images cannot be reached, or went away."""
+
+    exit_code = 10
+
+
+class ImageBuildError(ServekitError):
+    """An image could not be built; the message names the step that failed and shows what it printed."""
+
+    exit_code = 11
+
+
+class ImageError(ServekitError):
+    """An image is not there, was not built by servekit, or could not be pushed or pulled."""
+
+    exit_code = 12
+
+
+class ContainerError(ServekitError):
+    """A container could not be started, or ended before its work was done."""
+
+    exit_code = 13
+
+
+class WeightsError(ServekitError):
+    """Weights that a spec names are not there, cannot be fetched, or are not what their hash says."""
+
+    exit_code = 14
 
 
 class NoScopeError(ServekitError):
