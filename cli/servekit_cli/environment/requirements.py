@@ -13,13 +13,13 @@ from typing import Final
 from servekit.errors import EnvironmentBuildError
 from servekit.spec import Spec
 
-__all__ = ["Dependencies", "read_dependencies", "read_worker_requirements"]
+__all__ = ["Dependencies", "read_dependencies", "read_server_requirements", "read_worker_requirements"]
 
 _INCLUDE: Final = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[ =]*(\S+)")
 _LOCAL: Final = re.compile(
     r"""^\s*(?:-e|--editable|\.{1,2}/)|@\s*(?:file:|\.)|\b(?:path|directory|editable)\s*=\s*"(?!\."\s)""", re.MULTILINE
 )
-_EXTRA: Final = re.compile(r"""extra\s*==\s*['"]worker['"]""")
+_EXTRA: Final = re.compile(r"""\bextra\s*==\s*['"]([^'"]+)['"]""")
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,22 @@ def read_dependencies(spec: Spec) -> Dependencies:
 
 def read_worker_requirements() -> tuple[str, ...]:
     """List what a worker needs beside the model's own dependencies: servekit's extra `worker`."""
-    found: list[str] = []
+    return tuple(_read_extra("worker"))
+
+
+def read_server_requirements() -> tuple[str, ...]:
+    """List what an image needs beside the model's own dependencies: servekit's extra `server`."""
+    return tuple(_read_extra("server"))
+
+
+def _read_extra(extra: str) -> Iterator[str]:
+    # The build backend has put what one extra takes from another in its place.
     for requirement in importlib.metadata.requires("servekit") or ():
         name, _, marker = requirement.partition(";")
-        if not _EXTRA.search(marker):
+        if (named := _EXTRA.search(marker)) is None or named[1] != extra:
             continue
         rest = re.sub(r"\s+and\s*$|^\s*and\s+", "", _EXTRA.sub("", marker)).strip()
-        found.append(f"{name.strip()}; {rest}" if rest else name.strip())
-    return tuple(found)
+        yield f"{name.strip()}; {rest}" if rest else name.strip()
 
 
 def _read_project(folder: Path) -> Dependencies:

@@ -7,7 +7,11 @@ from servekit.spec import BuildSpec, Spec
 from servekit_cli.environment.cache import cache_directory, keep
 from servekit_cli.environment.interpreter import find_interpreter, running_version
 from servekit_cli.environment.prepare import needs_environment
-from servekit_cli.environment.requirements import read_dependencies, read_worker_requirements
+from servekit_cli.environment.requirements import (
+    read_dependencies,
+    read_server_requirements,
+    read_worker_requirements,
+)
 
 
 @pytest.fixture
@@ -121,6 +125,14 @@ def test_a_worker_needs_what_the_extra_of_that_name_lists() -> None:
         "uvloop",
     }
     assert "extra" not in " ".join(requirements)
+
+
+def test_an_image_needs_what_a_worker_needs_and_the_server_beside_it() -> None:
+    requirements = read_server_requirements()
+
+    assert set(read_worker_requirements()) < set(requirements)
+    assert any(requirement.startswith("fastapi>=") for requirement in requirements)
+    assert not any(requirement.startswith(("servekit", "typer", "docker")) for requirement in requirements)
 
 
 def test_markers_of_the_extra_are_kept() -> None:
