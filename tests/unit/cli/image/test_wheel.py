@@ -20,7 +20,7 @@ def make_installed(folder: Path, version: str, **files: str) -> None:
 
 def test_a_release_comes_from_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_installed(tmp_path, "7.8.9")
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
 
     source = find_own_source()
 
@@ -39,7 +39,7 @@ def test_what_no_index_can_be_relied_on_to_have_comes_as_a_wheel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, origin: str
 ) -> None:
     make_installed(tmp_path, "7.8.9", **{"direct_url.json": origin})
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
 
     assert find_own_source().wheel == "servekit-7.8.9-py3-none-any.whl"
 
