@@ -1,6 +1,7 @@
 """What tests of all layers share: tiny real projects, made where the test says what is in them."""
 
 import sys
+import tempfile
 import textwrap
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -17,6 +18,16 @@ from servekit.spec import Spec, load_spec
 
 class MakeProject(Protocol):
     def __call__(self, code: str, *, predictor: str = ..., **serve: Any) -> Spec: ...
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
+    """Have what the tests' processes leave, some of which are killed, go with the tests' own folders."""
+    folder = str(tmp_path_factory.mktemp("tmp"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield
 
 
 @pytest.fixture(autouse=True)

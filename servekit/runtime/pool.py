@@ -4,9 +4,9 @@ import asyncio
 import itertools
 import secrets
 import shutil
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from servekit.runtime.logs import routed_output
 from servekit.runtime.model import Model, SetupRecord
 from servekit.runtime.observer import PoolObserver
 from servekit.runtime.prediction import Prediction
+from servekit.runtime.scratch import ScratchFolder, sweep
 from servekit.runtime.settings import WorkerSettings
 from servekit.spec import Spec
 
@@ -36,9 +37,9 @@ class Pool:
 
     def __init__(self, spec: Spec, *, python: str, observer: PoolObserver | None = None) -> None:
         self._isolation = spec.serve.isolation
-        self._directory = Path(tempfile.mkdtemp(prefix="servekit-"))
+        self._folder = ScratchFolder()
         self._dispatcher = Dispatcher(
-            WorkerSettings.from_spec(spec, self._directory),
+            WorkerSettings.from_spec(spec, self._folder.path),
             spec.serve,
             observer or PoolObserver(),
             python,
@@ -53,6 +54,7 @@ class Pool:
 
     async def start(self) -> None:
         """Start the workers; they load the predictor, and wait for `set_up`."""
+        self._clean_up(sweep)
         if self._isolation == "thread":
             self._exits.enter_context(routed_output())
         await self._crew.start()
@@ -102,14 +104,14 @@ class Pool:
         await self._crew.close(grace_seconds)
         if self._cleanups:
             await asyncio.wait(self._cleanups)
-        await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
+        await asyncio.to_thread(self._folder.remove)
         self._exits.close()
 
     def abandon(self) -> None:
         """Kill the workers and remove temporary files, at once and without waiting for anything."""
         for worker in list(self._crew.workers):
             worker.kill()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        self._folder.remove()
 
     # ------------------------------------------------------------------ state
 
@@ -219,7 +221,7 @@ class Pool:
 
     def directory_of(self, key: int) -> Path:
         """Return the folder for a prediction's temporary files, which may not exist."""
-        return self._directory / str(key)
+        return self._folder.path / str(key)
 
     def forget(self, prediction: Prediction) -> None:
         """Remove a prediction's temporary files; its record goes."""
@@ -229,6 +231,10 @@ class Pool:
 
     def remove_files(self, key: int) -> None:
         """Remove the temporary files that stand under a key, in the background."""
-        removal = asyncio.get_running_loop().run_in_executor(None, shutil.rmtree, self.directory_of(key), True)
+        self._clean_up(partial(shutil.rmtree, self.directory_of(key), ignore_errors=True))
+
+    def _clean_up(self, remove: Callable[[], None]) -> None:
+        """Run in a thread what removes files; `close` waits for it."""
+        removal = asyncio.get_running_loop().run_in_executor(None, remove)
         self._cleanups.add(removal)
         removal.add_done_callback(self._cleanups.discard)

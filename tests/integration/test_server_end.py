@@ -1,11 +1,19 @@
-"""How a server process ends."""
+"""How a server process ends, and what it leaves behind."""
 
-from collections.abc import Callable
-from typing import Any
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import httpx
+from serving import DEADLINE_SECONDS, Server, StartServer, wait_until
 
-StartServer = Callable[..., Any]
+TAKES_A_FILE = """
+import servekit
+
+def predict(file: servekit.Path) -> str:
+    return str(file)
+"""
 
 
 def test_a_thread_that_will_not_stop_does_not_hold_up_the_end(start_server: StartServer) -> None:
@@ -21,3 +29,69 @@ def test_a_thread_that_will_not_stop_does_not_hold_up_the_end(start_server: Star
         client.post("/predictions", headers={"prefer": "respond-async"})
 
     assert server.stop() == 0
+
+
+def test_sigterm_while_the_server_is_still_imported_ends_it_with_0() -> None:
+    command = (sys.executable, "-X", "importtime", "-m", "servekit.server", "--port=0")
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        # It tells each module that it has imported; the first one of the server's own comes after the handler.
+        assert any(line.split("|")[-1].strip() == "argparse" for line in process.stderr)
+
+        process.send_signal(signal.SIGTERM)
+        rest = process.stderr.read()
+
+        assert process.wait(DEADLINE_SECONDS) == 0
+    assert "servekit.server.run" not in rest
+
+
+def test_sigterm_while_the_predictor_is_still_imported_ends_the_server_with_0(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    code = f"import pathlib, time\npathlib.Path({str(begun)!r}).touch()\ntime.sleep(600)"
+    server = start_server(code, ready=False, cancel_grace=0.1, shutdown_grace=0.1)
+    wait_until(begun.exists)
+
+    assert server.stop() == 0
+
+
+def start_in(start_server: StartServer, root: Path, temporary: Path) -> Server:
+    (root / "predict.py").write_text(TAKES_A_FILE)
+    (root / "servekit.yaml").write_text("predictor: predict.py:predict\n")
+    module = (sys.executable, "-m", "servekit.server")
+    server = start_server.adopt(
+        root, "env", f"TMPDIR={temporary}", *module, f"--spec={root}", "--host=127.0.0.1", "--port=0"
+    )
+    server.wait_until_ready()
+    return server
+
+
+def upload(server: Server) -> Path:
+    with server.client() as client:
+        return Path(client.post("/predictions", files={"file": b"abc"}).json()["output"])
+
+
+def test_what_a_killed_server_has_left_the_next_one_removes(start_server: StartServer, tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    killed, living = (start_in(start_server, tmp_path, temporary) for _ in range(2))
+    left, kept = upload(killed), upload(living)
+    killed.stop(signal.SIGKILL)
+    assert left.exists()
+
+    start_in(start_server, tmp_path, temporary)
+
+    wait_until(lambda: not left.exists())
+    assert kept.exists()
+
+
+def test_a_server_that_ends_in_order_leaves_nothing(start_server: StartServer, tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    server = start_in(start_server, tmp_path, temporary)
+    upload(server)
+
+    server.stop()
+
+    assert list(temporary.iterdir()) == []
