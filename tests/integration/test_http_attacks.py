@@ -37,7 +37,7 @@ DISK_BYTES = 1_000_000
 ON_A_SMALL_DISK = f"""
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, ({DISK_BYTES}, {DISK_BYTES}))
-from servekit.server.__main__ import main
+from servekit.server.program import main
 sys.exit(main(sys.argv[1:]))
 """
 

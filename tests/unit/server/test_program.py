@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from servekit.errors import SpecError
-from servekit.server.__main__ import main
+from servekit.server.program import main
 from servekit.spec import list_settings
 
 

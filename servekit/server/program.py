@@ -1,0 +1,41 @@
+"""The server as a program: its arguments, and its errors as exit codes."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from servekit.errors import ServekitError
+from servekit.server.run import serve
+from servekit.spec import apply_overrides, list_settings, load_spec
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve a spec, and return the exit code."""
+    options = vars(_make_parser().parse_args(arguments))
+    try:
+        spec = load_spec(options.pop("spec"))
+        return serve(apply_overrides(spec, os.environ, options))
+    except ServekitError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m servekit.server",
+        description="Serve the predictor of a spec. Each flag stands for a field of `serve` and wins over it.",
+    )
+    parser.add_argument("--spec", type=Path, default=Path(), help="The spec file, or the folder that holds it.")
+    for setting in list_settings():
+        text = f"{setting.description} Default: {setting.default}.".replace("%", "%%")
+        if setting.is_switch:
+            parser.add_argument(setting.flag, dest=setting.name, action=argparse.BooleanOptionalAction, help=text)
+        else:
+            parser.add_argument(
+                setting.flag, dest=setting.name, choices=setting.choices or None, metavar="VALUE", help=text
+            )
+    return parser
