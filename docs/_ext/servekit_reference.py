@@ -103,7 +103,11 @@ def _describe_section(model: type[Section], path: tuple[str, ...]) -> Iterator[s
     for name, field in model.model_fields.items():
         assert field.description, f"{model.__name__}.{name} needs a description"
         annotation = field.annotation
-        if isinstance(annotation, type) and issubclass(annotation, Section):
+        if (item := _find_item_section(field)) is not None:
+            inner.append((name, item))
+            link = f"list of texts or [sections](#{'.'.join((*path, name)).replace('.', '')})"
+            yield make_row(_code(name), link, _show_default(field), *(("", "") if names else ()), field.description)
+        elif isinstance(annotation, type) and issubclass(annotation, Section):
             inner.append((name, annotation))
             key = ".".join((*path, name))
             yield make_row(
@@ -118,6 +122,15 @@ def _describe_section(model: type[Section], path: tuple[str, ...]) -> Iterator[s
             yield make_row(*cells, *names.get(name, ()), field.description)
     for name, section in inner:
         yield from _describe_section(section, (*path, name))
+
+
+def _find_item_section(field: FieldInfo) -> type[Section] | None:
+    """Give the section that the items of a list are, if they are one: `tuple[Annotated[Section, ...], ...]`."""
+    for item in get_args(field.annotation)[:1]:
+        kind = next(iter(get_args(item)), None)
+        if isinstance(kind, type) and issubclass(kind, Section):
+            return kind
+    return None
 
 
 def _list_names(path: tuple[str, ...]) -> dict[str, tuple[str, str]]:

@@ -5,6 +5,7 @@ from servekit.spec.load import SPEC_NAME, load_spec
 from servekit.spec.model import Spec, SpecFile
 from servekit.spec.overrides import Setting, apply_overrides, list_settings
 from servekit.spec.serve import FetchSpec, HistorySpec, QueueSpec, ServeSpec
+from servekit.spec.weights import WeightsSpec
 
 __all__ = [
     "SPEC_NAME",
@@ -17,6 +18,7 @@ __all__ = [
     "Setting",
     "Spec",
     "SpecFile",
+    "WeightsSpec",
     "apply_overrides",
     "list_settings",
     "load_spec",

@@ -1,67 +1,58 @@
 """The `build` section: the environment that a predictor needs."""
 
 import re
-from pathlib import PurePosixPath
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
 
 from servekit.spec.section import Section
+from servekit.spec.values import (
+    ImageName,
+    InsidePath,
+    SystemPackage,
+    Text,
+    VariableName,
+    VariableValue,
+    check_no_password,
+    unfit,
+)
 
 __all__ = ["SUPPORTED_PYTHONS", "BuildSpec"]
 
 SUPPORTED_PYTHONS: Final = ("3.11", "3.12", "3.13", "3.14")
 
 _DEPENDENCY_FIELDS: Final = ("python_requirements", "python_packages", "python_project")
-
-
-def _unfit(expected: str, remedy: str) -> PydanticCustomError:
-    return PydanticCustomError("servekit_build", "{expected}", {"expected": expected, "remedy": remedy})
+# What only a Dockerfile of ours would do.
+_OURS_ALONE: Final = ("index", "system_packages", "build_packages", "run", "cuda", "base_image")
 
 
 def _check_python_version(version: str) -> str:
     if version not in SUPPORTED_PYTHONS:
-        raise _unfit(
+        raise unfit(
             f"supported are {SUPPORTED_PYTHONS[0]} to {SUPPORTED_PYTHONS[-1]}",
             'Set it to "3.12", or remove the line to get the default.',
         )
     return version
 
 
-def _check_inside_project(path: str) -> str:
-    parts = PurePosixPath(path).parts
-    if not path or path.startswith("/") or ".." in parts:
-        raise _unfit(
-            "a path here is relative to the folder of the spec and stays inside it",
-            "Move what it names into that folder; only that folder gets into an image.",
+def _check_cuda(version: str) -> str:
+    if not re.fullmatch(r"\d+\.\d+(\.\d+)?(-(runtime|devel|cudnn-runtime|cudnn-devel))?", version):
+        raise unfit(
+            "it is the version of an nvidia/cuda image, with -devel, -cudnn-runtime or -cudnn-devel behind it",
+            'Write it as "12.6", "12.6.3" or "12.6-cudnn-devel".',
         )
-    return path
+    return version
 
 
-def _check_system_package(name: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]*(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?", name):
-        raise _unfit(
-            "a system package is the name of one Debian package, with =version behind it if need be",
-            'Write one package per item, such as "ffmpeg"; other commands belong under build.run.',
-        )
-    return name
-
-
-def _check_not_blank(text: str) -> str:
-    if not text.strip():
-        raise _unfit("it may not be empty", "Fill it in, or remove the line.")
-    return text
-
-
-def _check_variable_name(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        raise _unfit("this cannot be the name of a variable", "Use letters, digits and _, with no digit in front.")
-    return name
-
-
-Text = Annotated[str, AfterValidator(_check_not_blank)]
-InsidePath = Annotated[str, AfterValidator(_check_inside_project)]
+def _check_index(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.netloc or not url.isprintable() or " " in url:
+        raise unfit("an index is a URL", 'Write it as "https://host/simple".')
+    return check_no_password(url)
 
 
 class BuildSpec(Section):
@@ -87,16 +78,37 @@ class BuildSpec(Section):
         description="The folder of a pyproject.toml whose dependencies are taken, from its uv.lock if it has one; "
         '"." for the folder of the spec.',
     )
-    system_packages: tuple[Annotated[str, AfterValidator(_check_system_package)], ...] = Field(
-        default=(), description="Debian packages to install."
+    index: Annotated[str, AfterValidator(_check_index)] | None = Field(
+        default=None,
+        description="The package index that an image's Python dependencies come from, instead of PyPI. "
+        "Its password is given to the build, not written here.",
     )
-    run: tuple[Text, ...] = Field(default=(), description="Shell commands to run after the dependencies are installed.")
+    system_packages: tuple[SystemPackage, ...] = Field(default=(), description="Debian packages to install.")
+    build_packages: tuple[SystemPackage, ...] = Field(
+        default=(),
+        description="Debian packages that building the Python dependencies needs, such as compilers; "
+        "they are not left in the image.",
+    )
+    run: tuple[Text, ...] = Field(
+        default=(),
+        description="Shell commands to run after the dependencies are installed; each line of one must succeed.",
+    )
     gpu: bool = Field(default=False, description="Whether the predictor needs a GPU.")
-    cuda: Text | None = Field(default=None, description='The CUDA version, such as "12.8"; only together with gpu.')
-    environment: dict[Annotated[str, AfterValidator(_check_variable_name)], str] = Field(
+    cuda: Annotated[str, AfterValidator(_check_cuda)] | None = Field(
+        default=None,
+        description='The version of the nvidia/cuda image to build on, such as "12.6" or "12.6-cudnn-devel"; '
+        "only together with gpu, and not needed for wheels that bring their CUDA along, as torch's do.",
+    )
+    environment: dict[VariableName, VariableValue] = Field(
         default_factory=dict[str, str], description="Environment variables of the predictor."
     )
-    base_image: Text | None = Field(default=None, description="The image to build on, instead of the default one.")
+    base_image: ImageName | None = Field(
+        default=None,
+        description="The image to build on, instead of the default one; it brings its Python, 3.11 or newer.",
+    )
+    dockerfile: InsidePath | None = Field(
+        default=None, description="A Dockerfile of your own to build with, instead of the one that is generated."
+    )
 
     @property
     def names_dependencies(self) -> bool:
@@ -109,7 +121,7 @@ class BuildSpec(Section):
         # Runs per field in their order, so that the fault is reported at the line of the later one.
         others = [name for name in _DEPENDENCY_FIELDS if name != info.field_name and info.data.get(name)]
         if value and others:
-            raise _unfit(
+            raise unfit(
                 f"build.{others[0]} is set as well, and dependencies come from one place",
                 f"Keep one of {', '.join(_DEPENDENCY_FIELDS)}.",
             )
@@ -119,5 +131,23 @@ class BuildSpec(Section):
     @classmethod
     def _want_a_gpu_for_cuda(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None and info.data.get("gpu") is False:
-            raise _unfit("CUDA needs build.gpu to be true", 'Add "gpu: true", or remove this line.')
+            raise unfit("CUDA needs build.gpu to be true", 'Add "gpu: true", or remove this line.')
+        return value
+
+    @field_validator("base_image")
+    @classmethod
+    def _build_on_one_image(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("cuda"):
+            raise unfit("build.cuda is set, and that is an image to build on as well", "Keep one of the two.")
+        return value
+
+    @field_validator("dockerfile")
+    @classmethod
+    def _leave_the_rest_to_the_own_dockerfile(cls, value: str | None, info: ValidationInfo) -> str | None:
+        for name in _OURS_ALONE:
+            if value is not None and info.data.get(name):
+                raise unfit(
+                    f"build.{name} is set, and nothing but that Dockerfile decides about it",
+                    f"Do what build.{name} asks for in the Dockerfile, and remove it here.",
+                )
         return value

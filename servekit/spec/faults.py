@@ -2,8 +2,10 @@
 
 import difflib
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
@@ -16,6 +18,7 @@ __all__ = ["Fault", "Location", "describe_error", "dotted"]
 Location = tuple[str | int, ...]
 
 _LONGEST_VALUE: Final = 60
+_PASSWORD: Final = re.compile(r"://[^/\s\"@]*@")
 _CHANGE_OR_REMOVE: Final = "Change it, or leave it away to get the default."
 _KINDS: Final = {
     "int": ("it must be a whole number", "Write it without quotes and without a decimal point."),
@@ -123,11 +126,19 @@ def _describe_choices(value: object, expected: str) -> tuple[str, str]:
 def _fields_at(location: Location) -> list[str]:
     model: type[BaseModel] = SpecFile
     for part in location:
-        annotation = model.model_fields[str(part)].annotation
-        assert isinstance(annotation, type)
-        assert issubclass(annotation, BaseModel)
-        model = annotation
+        if isinstance(part, int):  # an item of a list, whose model the list's name has led to
+            continue
+        annotation = model.model_fields[part].annotation
+        model = next(kind for kind in _walk_kinds(annotation) if issubclass(kind, BaseModel))
     return sorted(model.model_fields)
+
+
+def _walk_kinds(annotation: object) -> Iterator[type]:
+    """Give the classes in an annotation, such as the one that a list's items have."""
+    if isinstance(annotation, type) and not get_args(annotation):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _walk_kinds(argument)
 
 
 def _all_paths(model: type[Section] = SpecFile, prefix: Location = ()) -> list[Location]:
@@ -142,4 +153,5 @@ def _all_paths(model: type[Section] = SpecFile, prefix: Location = ()) -> list[L
 
 def _shorten(value: Any) -> str:
     text = json.dumps(value, default=str, ensure_ascii=False)
+    text = _PASSWORD.sub("://***@", text)  # messages end in the logs of a CI
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."

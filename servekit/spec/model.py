@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from servekit.spec.build import BuildSpec
 from servekit.spec.section import Section
 from servekit.spec.serve import ServeSpec
+from servekit.spec.weights import WeightsEntry, WeightsSpec, check_targets
 
 __all__ = ["Spec", "SpecFile"]
 
@@ -24,6 +25,11 @@ class SpecFile(Section):
     )
     image: str | None = Field(default=None, min_length=1, description="The name of the image that is built.")
     build: BuildSpec = Field(default_factory=BuildSpec, description="The environment that the predictor needs.")
+    weights: tuple[WeightsEntry, ...] = Field(
+        default=(),
+        description="Large files that the predictor loads: paths in the project, or where each is fetched from. "
+        "They go into layers of their own.",
+    )
     serve: ServeSpec = Field(default_factory=ServeSpec, description="How the predictor is served.")
 
     @field_validator("predictor")
@@ -39,6 +45,11 @@ class SpecFile(Section):
                 },
             )
         return reference
+
+    @field_validator("weights")
+    @classmethod
+    def _keep_weights_apart(cls, weights: tuple[WeightsSpec, ...]) -> tuple[WeightsSpec, ...]:
+        return check_targets(weights)
 
 
 class Spec(SpecFile):

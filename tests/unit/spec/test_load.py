@@ -96,6 +96,15 @@ def test_a_spec_cannot_be_changed(load: Load) -> None:
         setattr(spec, "image", "other")  # noqa: B010 the type checkers forbid what is tried here
 
 
+def test_weights_are_a_path_or_a_source_with_a_target(load: Load) -> None:
+    weights = load("predictor: a.py:P\nweights:\n- models/a.bin\n- {source: 'hf://o/r/f@v1', target: b}\n").weights
+
+    assert [(entry.source, entry.target, entry.is_remote) for entry in weights] == [
+        ("models/a.bin", "models/a.bin", False),
+        ("hf://o/r/f@v1", "b", True),
+    ]
+
+
 def test_a_fault_names_file_line_field_expectation_and_remedy(load: Load) -> None:
     with pytest.raises(SpecError) as caught:
         load('predictor: a.py:P\n\nbuild:\n  # old\n  gpu: false\n\n  python_version: "3.7"\n')
@@ -169,6 +178,59 @@ CASES = {
     ),
     "an empty command": ('predictor: a.py:P\nbuild: {run: [" "]}', r"build\.run\[0\] is .*it may not be empty"),
     "cuda without gpu": ("predictor: a.py:P\nbuild: {cuda: 12.4}", r"CUDA needs build\.gpu to be true"),
+    "a cuda that is no version": (
+        "predictor: a.py:P\nbuild: {gpu: true, cuda: 12}",
+        r'build\.cuda is "12"; it is the version of an nvidia/cuda image(.|\n)*"12\.6-cudnn-devel"',
+    ),
+    "cuda on another image": (
+        "predictor: a.py:P\nbuild: {gpu: true, cuda: 12.6, base_image: 'a:1'}",
+        r"build\.base_image is .*build\.cuda is set, and that is an image to build on as well",
+    ),
+    "an image whose name is a command": (
+        "predictor: a.py:P\nbuild: {base_image: 'a\\nRUN b'}",
+        r"build\.base_image is .*; an image is named like registry/name:tag",
+    ),
+    "an index that is no URL": ("predictor: a.py:P\nbuild: {index: pypi}", r'is "pypi"; an index is a URL'),
+    "an index with a password": (
+        "predictor: a.py:P\nbuild: {index: 'https://me:hunter2@host/simple'}",
+        r'is "https://\*\*\*@host/simple"; a password in a URL(.|\n)*--secret id=netrc,src=',
+    ),
+    "a Dockerfile beside what it replaces": (
+        "predictor: a.py:P\nbuild: {run: [ls], dockerfile: Dockerfile}",
+        r"build\.dockerfile is .*; build\.run is set, and nothing but that Dockerfile decides",
+    ),
+    "a variable of two lines": (
+        'predictor: a.py:P\nbuild: {environment: {A: "x\\ny"}}',
+        r"build\.environment\.A is .*the value of a variable is one line",
+    ),
+    "weights that are fetched to nowhere": (
+        "predictor: a.py:P\nweights: ['hf://a/b/c']",
+        r"weights\[0\] is .*what is fetched needs a place in the project(.|\n)*target: path",
+    ),
+    "weights from an unknown place": (
+        "predictor: a.py:P\nweights: [{source: 'ftp://a/b', target: b}]",
+        r"weights\[0\]\.source is .*weights come from a path or from https://",
+    ),
+    "a repository without a file": (
+        "predictor: a.py:P\nweights: [{source: 'hf://a/b', target: b}]",
+        r"hf://owner/repo/file",
+    ),
+    "weights that leave the project": (
+        "predictor: a.py:P\nweights: [../b]",
+        r"weights\[0\]\.target is .*stays inside it",
+    ),
+    "weights with half a hash": (
+        "predictor: a.py:P\nweights: [{source: b, target: b, sha256: abc}]",
+        r"weights\[0\]\.sha256 is .*64 hexadecimal digits(.|\n)*sha256sum",
+    ),
+    "weights inside each other": (
+        "predictor: a.py:P\nweights: [models/, models/b]",
+        r"models/b and models would be put at the same place",
+    ),
+    "a misspelt key of weights": (
+        "predictor: a.py:P\nweights: [{sorce: b}]",
+        r'weights\[0\]\.sorce is not a known field; did you mean "weights\[0\]\.source"',
+    ),
     "a bad variable name": (
         "predictor: a.py:P\nbuild:\n  environment:\n    OK: 1\n    A-B: 1",
         r":5: build\.environment\.A-B is .*cannot be the name of a variable",

@@ -30,6 +30,8 @@ def test_every_field_is_described() -> None:
         ({"predictor": "a.py:P", "serve": {"timeout": "10m", "max_body": "512MB", "queue": {"max": 3}}}, True),
         ({"predictor": "a.py:P", "serve": {"timeout": None, "cancel_grace": 2.5}}, True),
         ({"predictor": "a.py:P", "build": {"python_version": "3.12"}}, True),
+        ({"predictor": "a.py:P", "weights": ["a", {"source": "s3://b/c", "target": "c"}]}, True),
+        ({"predictor": "a.py:P", "weights": [{"source": "s3://b/c"}]}, False),
         ({}, False),
         ({"predictor": "a.py:P", "serv": {}}, False),
         ({"predictor": "a.py:P", "serve": {"timeout": "10 minutes"}}, False),

@@ -1,0 +1,94 @@
+"""Kinds of values that several sections of the spec hold, each with its own words for what does not fit."""
+
+import re
+from pathlib import PurePosixPath
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+
+__all__ = [
+    "ImageName",
+    "InsidePath",
+    "SystemPackage",
+    "Text",
+    "VariableName",
+    "VariableValue",
+    "check_no_password",
+    "unfit",
+]
+
+
+def unfit(expected: str, remedy: str) -> PydanticCustomError:
+    """Make the error for a value: what was expected of it, and how to mend it."""
+    return PydanticCustomError("servekit_value", "{expected}", {"expected": expected, "remedy": remedy})
+
+
+def check_no_password(url: str) -> str:
+    """Refuse a URL with a password in it: what stands in a spec gets into the image and its history."""
+    try:
+        password = urlsplit(url).password
+    except ValueError:
+        raise unfit("this is no URL", "Write it as https://host/path.") from None
+    if password is not None:
+        raise unfit(
+            "a password in a URL could be read by everybody who has the image",
+            "Take it out, and give it to the build: servekit build --secret id=netrc,src=$HOME/.netrc",
+        )
+    return url
+
+
+def _check_not_blank(text: str) -> str:
+    if not text.strip():
+        raise unfit("it may not be empty", "Fill it in, or remove the line.")
+    return text
+
+
+def _check_inside_project(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if not path or path.startswith("/") or ".." in parts:
+        raise unfit(
+            "a path here is relative to the folder of the spec and stays inside it",
+            "Move what it names into that folder; only that folder gets into an image.",
+        )
+    return path
+
+
+def _check_system_package(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]*(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?", name):
+        raise unfit(
+            "a system package is the name of one Debian package, with =version behind it if need be",
+            'Write one package per item, such as "ffmpeg"; other commands belong under build.run.',
+        )
+    return name
+
+
+def _check_variable_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise unfit("this cannot be the name of a variable", "Use letters, digits and _, with no digit in front.")
+    return name
+
+
+def _check_variable_value(value: str) -> str:
+    # A Dockerfile has no way to write these into an ENV line.
+    if any(character in value for character in "\r\n\0"):
+        raise unfit("the value of a variable is one line", "Put the text into a file of the project and name that.")
+    return value
+
+
+def _check_image_name(name: str) -> str:
+    if not re.fullmatch(r"[a-zA-Z0-9][\w.:/@-]*", name):
+        raise unfit(
+            "an image is named like registry/name:tag or name@sha256:digest",
+            'Write it as for `docker pull`, such as "pytorch/pytorch:2.9.1-cuda12.8-cudnn9-runtime".',
+        )
+    return name
+
+
+Text = Annotated[str, AfterValidator(_check_not_blank)]
+InsidePath = Annotated[str, AfterValidator(_check_inside_project)]
+SystemPackage = Annotated[str, AfterValidator(_check_system_package)]
+VariableName = Annotated[str, AfterValidator(_check_variable_name)]
+VariableValue = Annotated[str, AfterValidator(_check_variable_value)]
+ImageName = Annotated[str, AfterValidator(_check_image_name)]
