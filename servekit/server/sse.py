@@ -93,9 +93,17 @@ class EventCursor:
         return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, _NAMES[kind], self._prediction.data[number])
 
 
-def format_error(error: str) -> bytes:
-    """Return the event that ends a stream which cannot be sent to its end; `error` is JSON text."""
-    return b'event: error\ndata: {"error":%b}\n\n' % error.encode()
+def format_error(error: str, sent: int) -> bytes:
+    """Return the event that ends a stream which cannot be sent to its end.
+
+    It is none of the prediction's events, so its id is that of the last one that was sent: a client that comes
+    back goes on there. If none was, the id is empty, as after a reset: the client then begins at the first.
+
+    Args:
+        error: JSON text.
+        sent: How many events the client has.
+    """
+    return b'id: %b\nevent: error\ndata: {"error":%b}\n\n' % (b"%d" % (sent - 1) if sent else b"", error.encode())
 
 
 def parse_last_event_id(value: bytes, prediction: Prediction) -> int:

@@ -23,6 +23,8 @@ _HEADERS: list[Header] = [
     (b"x-accel-buffering", b"no"),
 ]
 
+_ERROR = '"the server cannot send the rest of this stream; its log says why"'
+
 _MAX_BACKLOG_EVENTS = 4096
 _MAX_BACKLOG_BYTES = 1 << 20
 """How far a prediction may run ahead of its reader; below a quarter of it, it goes on."""
@@ -53,6 +55,7 @@ class EventStream:
         self._serve = serve
         self._pool = pool
         self._cursor = EventCursor(prediction, seen)
+        self._sent = seen
         self._loop = asyncio.get_running_loop()
         self._limit = asyncio.timeout(None)
         self._last_sent = self._loop.time()
@@ -73,7 +76,7 @@ class EventStream:
                     await self._send_all()
         except Exception:
             with contextlib.suppress(Exception):  # the error on its way out says more
-                await self._end(format_error('"the server cannot send the rest of this stream; its log says why"'))
+                await self._end(format_error(_ERROR, self._sent))
             raise
         finally:
             watch.end()
@@ -88,6 +91,7 @@ class EventStream:
                 data = cursor.read()
                 self._balance()
                 await self._send(data)
+                self._sent = cursor.seen
             self._balance()
             if self._prediction.is_done:
                 await self._end(b"")

@@ -3,6 +3,8 @@
 import json
 import re
 import socket
+import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,6 +44,20 @@ CODE = """
                 raise
 """
 EVENTS = {"Accept": "text/event-stream"}
+WITH_A_FAULT = """
+import sys
+from servekit.server import program, sse
+
+read = sse.EventCursor.read
+
+def read_with_a_fault(cursor):
+    if cursor.seen >= 3:
+        raise RuntimeError("a fault of the server")
+    return read(cursor)
+
+sse.EventCursor.read = read_with_a_fault
+sys.exit(program.main(sys.argv[1:]))
+"""
 
 
 @pytest.fixture(scope="module", params=["process", "thread"])
@@ -149,6 +165,32 @@ def test_a_stream_that_fails_ends_with_what_there_was(client: httpx.Client) -> N
     assert chunks(events) == ["t0", "t1"]
     assert (events[-1][1], events[-1][2]["status"]) == ("completed", "failed")
     assert events[-1][2]["error"] == "RuntimeError: told to"
+
+
+def test_a_stream_that_the_server_cannot_send_ends_with_an_error_event(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    (tmp_path / "predict.py").write_text(textwrap.dedent(CODE))
+    (tmp_path / "servekit.yaml").write_text("predictor: predict.py:Predictor\n")
+    # No client can bring this about, so the fault is put in.
+    program = (sys.executable, "-c", WITH_A_FAULT, f"--spec={tmp_path}")
+    faulty = start_server.adopt(tmp_path, *program, "--host=127.0.0.1", "--port=0", "--isolation=thread")
+    faulty.wait_until_ready()
+    gate = tmp_path / "gate"
+    values = {"count": 2, "gate": str(gate)}
+    with faulty.client() as client:
+        with client.stream("PUT", "/predictions/cut", json={"input": values}, headers=EVENTS) as response:
+            events = read_events(response.iter_lines())
+            before = [next(events)[1] for _ in range(3)]
+            gate.touch()
+            rest = list(events)
+        after = client.put("/predictions/cut", headers={"Prefer": "wait=30"}).json()
+
+    assert before == ["start", "output", "output"]
+    assert [(number, name) for number, name, _ in rest] == [(2, "error")]
+    assert "cannot send the rest" in rest[0][2]["error"]
+    assert (after["status"], after["output"]) == ("succeeded", ["t0", "t1", "end"])
+    assert any("a fault of the server" in str(line) for line in faulty.log)
 
 
 def test_a_hundred_thousand_tokens_arrive_each_once(client: httpx.Client) -> None:
@@ -295,7 +337,7 @@ def test_a_slow_reader_slows_the_generator_and_loses_nothing(
             answer = other.get(f"/predictions/{name}", headers={**EVENTS, "Last-Event-ID": "1000000"}).json()
             return int(re.findall(r"has had (\d+) events", answer["detail"])[0])
 
-        wait_until(lambda: is_steady(produced))
+        wait_until(lambda: produced() > 1 and is_steady(produced))
         held_back = produced()
         events = list(read_events(response.iter_lines()))
 

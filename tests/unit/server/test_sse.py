@@ -6,7 +6,7 @@ import pytest
 
 from servekit.runtime.prediction import Prediction, Status
 from servekit.server.problems import Refusal
-from servekit.server.sse import MAX_SEND_BYTES, EventCursor, parse_last_event_id
+from servekit.server.sse import MAX_SEND_BYTES, EventCursor, format_error, parse_last_event_id
 
 
 def make(raw_input: bytes = b"{}") -> Prediction:
@@ -146,3 +146,8 @@ def test_the_backlog_is_what_was_not_read_yet() -> None:
 
     assert EventCursor(prediction, 4).backlog(100) == (6, 24)
     assert EventCursor(prediction, 4).backlog(3) == (6, 12)
+
+
+@pytest.mark.parametrize(("sent", "number"), [(0, b""), (1, b"0"), (12, b"11")])
+def test_an_error_has_the_id_of_the_last_event_that_was_sent(sent: int, number: bytes) -> None:
+    assert format_error('"no"', sent) == b'id: %b\nevent: error\ndata: {"error":"no"}\n\n' % number
