@@ -5,6 +5,7 @@ import textwrap
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -42,7 +43,7 @@ class Site(ThreadingHTTPServer):
                 is_redirect = self.path.startswith("/to/")
                 self.send_response(302 if is_redirect else 200)
                 if is_redirect:
-                    self.send_header("Location", self.path.removeprefix("/to/"))
+                    self.send_header("Location", unquote(self.path.removeprefix("/to/")))
                 self.end_headers()
                 self.wfile.write(b"" if is_redirect else self.path.encode())
 
