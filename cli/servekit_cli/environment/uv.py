@@ -20,8 +20,15 @@ class UvError(Exception):
         super().__init__(output)
 
 
-def run_uv(*arguments: str | os.PathLike[str], cwd: str | os.PathLike[str] | None = None) -> str:
+def run_uv(
+    *arguments: str | os.PathLike[str], cwd: str | os.PathLike[str] | None = None, stdin: str | None = None
+) -> str:
     """Run uv and return what it wrote to stdout.
+
+    Args:
+        arguments: Of its command line.
+        cwd: Where it runs; relative paths in what it reads go out from there.
+        stdin: What it reads where an argument is `-`.
 
     Raises:
         UvError: It failed.
@@ -39,7 +46,7 @@ def run_uv(*arguments: str | os.PathLike[str], cwd: str | os.PathLike[str] | Non
         [binary, "--no-progress", *arguments],
         cwd=cwd,
         env={**environ, "UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1"},
-        stdin=subprocess.DEVNULL,
+        input=stdin or "",
         capture_output=True,
         text=True,
         check=False,
