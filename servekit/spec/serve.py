@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from servekit.spec.section import Section
-from servekit.spec.units import Duration, Size
+from servekit.spec.units import Duration, PositiveDuration, PositiveSize, Size
 
 __all__ = ["FetchSpec", "HistorySpec", "QueueSpec", "ServeSpec"]
 
@@ -14,7 +14,7 @@ class QueueSpec(Section):
     """The queue in front of the slots."""
 
     max: int = Field(default=100, ge=0, description="How many predictions may wait; the next one is answered 503.")
-    timeout: Duration = Field(default=60.0, gt=0, description="How long a prediction may wait before it is refused.")
+    timeout: PositiveDuration = Field(default=60.0, description="How long a prediction may wait before it is refused.")
 
 
 class HistorySpec(Section):
@@ -31,7 +31,7 @@ class FetchSpec(Section):
     """Limits for the files that inputs name by URL."""
 
     max_size: Size = Field(default=1_000_000_000, description="The largest file that is fetched.")
-    timeout: Duration = Field(default=60.0, gt=0, description="The whole time one fetch may take.")
+    timeout: PositiveDuration = Field(default=60.0, description="The whole time one fetch may take.")
     redirects: int = Field(default=5, ge=0, description="How many redirects are followed.")
     allow_private: bool = Field(
         default=False, description="Whether private, loopback and link-local addresses may be fetched from."
@@ -50,31 +50,30 @@ class ServeSpec(Section):
     )
     concurrency: int = Field(default=1, ge=1, description="How many predictions one worker runs at once.")
     queue: QueueSpec = Field(default_factory=QueueSpec, description="Predictions that wait for a slot.")
-    timeout: Duration | None = Field(
-        default=3600.0, gt=0, description="The whole time a prediction may take, waiting included; null for no limit."
+    timeout: PositiveDuration | None = Field(
+        default=3600.0, description="The whole time a prediction may take, waiting included; null for no limit."
     )
     cancel_grace: Duration = Field(
         default=5.0, description="How long a canceled prediction may take to stop before its worker is replaced."
     )
-    setup_timeout: Duration = Field(default=600.0, gt=0, description="How long setup may take.")
+    setup_timeout: PositiveDuration = Field(default=600.0, description="How long setup may take.")
     shutdown_grace: Duration = Field(
         default=30.0, description="How long predictions may still run after the server was told to stop."
     )
-    healthcheck_timeout: Duration = Field(
-        default=5.0, gt=0, description="How long the predictor's healthcheck may take."
+    healthcheck_timeout: PositiveDuration = Field(
+        default=5.0, description="How long the predictor's healthcheck may take."
     )
-    max_body: Size = Field(
-        default=100_000_000, gt=0, description="The largest request body; larger ones are answered 413."
+    max_body: PositiveSize = Field(
+        default=100_000_000, description="The largest request body; larger ones are answered 413."
     )
-    max_output: Size = Field(default=100_000_000, gt=0, description="The largest output of one prediction.")
+    max_output: PositiveSize = Field(default=100_000_000, description="The largest output of one prediction.")
     max_logs: Size = Field(default=1_000_000, description="How much of one prediction's logs is kept.")
     history: HistorySpec = Field(default_factory=HistorySpec, description="Finished predictions that are kept.")
-    keep_alive: Duration = Field(
-        default=15.0, gt=0, description="How often a comment is sent on an event stream that has nothing to say."
+    keep_alive: PositiveDuration = Field(
+        default=15.0, description="How often a comment is sent on an event stream that has nothing to say."
     )
-    stall_timeout: Duration = Field(
+    stall_timeout: PositiveDuration = Field(
         default=60.0,
-        gt=0,
         description="How long a client may read nothing of its answer, or send nothing of its request, "
         "before it is given up.",
     )

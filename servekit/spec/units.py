@@ -2,12 +2,22 @@
 
 import math
 import re
+from collections.abc import Callable
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
-__all__ = ["Duration", "Size", "format_duration", "format_size", "parse_duration", "parse_size"]
+__all__ = [
+    "Duration",
+    "PositiveDuration",
+    "PositiveSize",
+    "Size",
+    "format_duration",
+    "format_size",
+    "parse_duration",
+    "parse_size",
+]
 
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BYTES: Final = {
@@ -91,24 +101,49 @@ def _serialize_size(size: int | None) -> str | None:
     return None if size is None else format_size(size)
 
 
+def _more_than_nothing(parse: Callable[[object], float]) -> Callable[[object], float]:
+    # Not `Field(gt=0)`: that would show the value that was read, and not the one that was written.
+    def parse_positive(value: object) -> float:
+        parsed = parse(value)
+        if parsed == 0:
+            raise PydanticKnownError("greater_than", {"gt": 0})
+        return parsed
+
+    return parse_positive
+
+
+def _describe(number: str, units: str, *, is_positive: bool) -> WithJsonSchema:
+    """Describe a number with or without a unit to editors; pydantic knows nothing of the texts."""
+    least = {"exclusiveMinimum": 0} if is_positive else {"minimum": 0}
+    some_digit = "(?=.*[1-9])" if is_positive else ""
+    text = {"type": "string", "pattern": rf"^{some_digit}\d+(\.\d+)? ?{units}$"}
+    return WithJsonSchema({"anyOf": [{"type": number, **least}, text]})
+
+
+_DURATION_UNITS: Final = "(ms|s|m|h)?"
+_SIZE_UNITS: Final = "([KkMmGg][Ii]?)?[Bb]?"
+
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
     PlainSerializer(_serialize_duration, when_used="json"),
-    WithJsonSchema(
-        {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\d+(\.\d+)? ?(ms|s|m|h)?$"}]}
-    ),
+    _describe("number", _DURATION_UNITS, is_positive=False),
+]
+PositiveDuration = Annotated[
+    float,
+    BeforeValidator(_more_than_nothing(parse_duration)),
+    PlainSerializer(_serialize_duration, when_used="json"),
+    _describe("number", _DURATION_UNITS, is_positive=True),
 ]
 Size = Annotated[
     int,
     BeforeValidator(parse_size),
     PlainSerializer(_serialize_size, when_used="json"),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": 0},
-                {"type": "string", "pattern": r"^\d+(\.\d+)? ?([KkMmGg][Ii]?)?[Bb]?$"},
-            ]
-        }
-    ),
+    _describe("integer", _SIZE_UNITS, is_positive=False),
+]
+PositiveSize = Annotated[
+    int,
+    BeforeValidator(_more_than_nothing(parse_size)),
+    PlainSerializer(_serialize_size, when_used="json"),
+    _describe("integer", _SIZE_UNITS, is_positive=True),
 ]

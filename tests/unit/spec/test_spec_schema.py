@@ -1,10 +1,14 @@
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
 
+from servekit.errors import SpecError
+from servekit.spec import load_spec
 from servekit.spec.schema import SCHEMA_FILE, make_spec_schema, render_spec_schema
 
 
@@ -32,14 +36,30 @@ def test_every_field_is_described() -> None:
         ({"predictor": "a.py:P", "build": {"python_version": "3.12"}}, True),
         ({"predictor": "a.py:P", "weights": ["a", {"source": "s3://b/c", "target": "c"}]}, True),
         ({"predictor": "a.py:P", "weights": [{"source": "s3://b/c"}]}, False),
+        ({"predictor": "a.py:P", "serve": {"timeout": "0.5s", "queue": {"timeout": "10s"}, "max_body": "10KB"}}, True),
+        ({"predictor": "a.py:P", "serve": {"timeout": 0}}, False),
+        ({"predictor": "a.py:P", "serve": {"timeout": "0s"}}, False),
+        ({"predictor": "a.py:P", "serve": {"queue": {"timeout": 0}}}, False),
+        ({"predictor": "a.py:P", "serve": {"queue": {"timeout": "0.0m"}}}, False),
+        ({"predictor": "a.py:P", "serve": {"max_body": "0KB"}}, False),
+        ({"predictor": "a.py:P", "serve": {"max_logs": "0KB", "cancel_grace": "0s"}}, True),
         ({}, False),
         ({"predictor": "a.py:P", "serv": {}}, False),
         ({"predictor": "a.py:P", "serve": {"timeout": "10 minutes"}}, False),
         ({"predictor": "a.py:P", "build": {"python_version": "3.7"}}, False),
     ],
 )
-def test_an_editor_sees_what_the_loader_sees(spec: dict[str, Any], is_valid: bool) -> None:
+def test_an_editor_sees_what_the_loader_sees(spec: dict[str, Any], is_valid: bool, tmp_path: Path) -> None:
+    (tmp_path / "servekit.yaml").write_text(json.dumps(spec))
+
     assert jsonschema_rs.is_valid(make_spec_schema(), spec) is is_valid
+    with nullcontext() if is_valid else pytest.raises(SpecError):
+        load_spec(tmp_path)
+
+
+@pytest.mark.parametrize("word", ["gt", "ge", "lt", "le"])
+def test_the_schema_has_no_words_that_only_pydantic_knows(word: str) -> None:
+    assert f'"{word}":' not in render_spec_schema()
 
 
 def test_the_schema_is_json() -> None:
