@@ -1,0 +1,98 @@
+"""Build an image: choose the way, show what happens, and say why if it fails."""
+
+import signal
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from types import FrameType
+from typing import Final, NoReturn
+
+from servekit.errors import EngineError, ImageBuildError, UsageError
+from servekit_cli.engine.api_build import build_by_api
+from servekit_cli.engine.client_build import build_by_client
+from servekit_cli.engine.connection import Engine
+from servekit_cli.engine.events import BuildEvent, BuildFailed, ImageBuilt
+from servekit_cli.engine.failure import describe_failure, is_engine_loss
+from servekit_cli.engine.reference import check_tag
+from servekit_cli.engine.request import BuildRequest
+from servekit_cli.engine.steps import Steps
+from servekit_cli.engine.views import BuildView
+
+__all__ = ["build_events", "build_image"]
+
+_TERMINATED: Final = 128 + signal.SIGTERM
+
+
+def build_image(engine: Engine, request: BuildRequest, view: BuildView) -> str:
+    """Build an image and wait for its end.
+
+    Ctrl-C, SIGTERM and any other error end the build at once; nothing of it goes on.
+
+    Args:
+        engine: What builds it.
+        request: What to build.
+        view: What shows the user how it goes.
+
+    Returns:
+        The image's id.
+
+    Raises:
+        UsageError: A tag is none, or the request has secrets and there is no way to pass them on.
+        ImageBuildError: A step failed; the message shows the step, the end of its output, and a remedy.
+        EngineError: The engine went away.
+    """
+    for tag in request.tags:
+        check_tag(tag)
+    steps = Steps()
+    last: BuildEvent | None = None
+    with _terminable(), closing(build_events(engine, request)) as events, view:
+        for event in events:
+            view.show(event, steps.take(event))
+            last = event
+    if isinstance(last, ImageBuilt):
+        return last.image_id
+    raise _explain(engine, steps, last.message if isinstance(last, BuildFailed) else "")
+
+
+def build_events(engine: Engine, request: BuildRequest) -> Generator[BuildEvent]:
+    """Build an image and give what happens. Closing the generator ends the build.
+
+    Raises:
+        UsageError: The request has secrets and there is no way to pass them on.
+        EngineError: The engine went away.
+    """
+    features = engine.features
+    if request.secrets and not features.secrets:
+        names = ", ".join(secret.id for secret in request.secrets)
+        raise UsageError(
+            f"The secret {names} cannot be passed to this build: only the docker client with buildx can do that.\n"
+            "Install Docker's buildx plugin (https://docs.docker.com/go/buildx/)."
+        )
+    events: Iterator[BuildEvent]
+    events = build_by_client(engine, features.client, request) if features.client else build_by_api(engine, request)
+    yield from events
+
+
+def _explain(engine: Engine, steps: Steps, message: str) -> EngineError | ImageBuildError:
+    if is_engine_loss(message):
+        return EngineError(
+            f"The engine at {engine.endpoint.host} went away during the build.\nSee whether it still runs: docker info"
+        )
+    return ImageBuildError(describe_failure(steps.failed, message))
+
+
+@contextmanager
+def _terminable() -> Generator[None]:
+    """Let SIGTERM unwind the stack, as Ctrl-C does, so that the client is ended and nothing is left behind."""
+
+    def end(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise SystemExit(_TERMINATED)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals come to the main thread only
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
