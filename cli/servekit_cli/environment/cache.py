@@ -15,7 +15,7 @@ from pathlib import Path
 
 from servekit.errors import EnvironmentBuildError
 
-__all__ = ["cache_directory", "keep"]
+__all__ = ["cache_directory", "keep", "locked"]
 
 
 def cache_directory() -> Path:
@@ -63,7 +63,7 @@ def _keep(folder: Path, make: Callable[[Path], None], is_complete: Callable[[Pat
     if is_complete(folder):
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(folder.with_name(f"{folder.name}.lock")):
+    with locked(folder.with_name(f"{folder.name}.lock")):
         if is_complete(folder):  # another process made it meanwhile
             return
         for leftover in (folder, *folder.parent.glob(f"{folder.name}.part-*")):
@@ -77,7 +77,12 @@ def _keep(folder: Path, make: Callable[[Path], None], is_complete: Callable[[Pat
 
 
 @contextmanager
-def _locked(file: Path) -> Generator[None]:
+def locked(file: Path) -> Generator[None]:
+    """Hold a lock that only one process has at a time; waits for it, and loses it when the process ends.
+
+    Raises:
+        OSError: The file cannot be made.
+    """
     with file.open("a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

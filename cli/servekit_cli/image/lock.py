@@ -21,13 +21,13 @@ from servekit.errors import EnvironmentBuildError
 from servekit.spec import Spec
 from servekit_cli.environment.requirements import Dependencies, read_dependencies, read_server_requirements
 from servekit_cli.environment.uv import UvError, run_uv
+from servekit_cli.image.facts import DEFAULT_PYTHON
 from servekit_cli.image.lockfile import Pin, parse_pins, read_inputs, read_runtime, render_lock
 
 __all__ = ["LOCK_NAME", "Lock", "check_lock", "make_lock", "read_lock"]
 
 LOCK_NAME: Final = "servekit.lock"
 
-_IMAGE_PYTHON: Final = "3.12"
 _FORMAT: Final = 1
 """Raised when a lock would come to hold something else for the same inputs."""
 _INDEX_OPTION: Final = re.compile(
@@ -165,7 +165,7 @@ def _describe_target(spec: Spec) -> list[str]:
 
 
 def _python_version(spec: Spec) -> str:
-    return spec.build.python_version or _IMAGE_PYTHON
+    return spec.build.python_version or DEFAULT_PYTHON
 
 
 def _lines(lines: Sequence[str]) -> str:
