@@ -2,18 +2,36 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
 from servekit.errors import UsageError
+from servekit_cli.container_flags import (
+    CpusFlag,
+    EnvFileFlag,
+    EnvFlag,
+    GpusFlag,
+    ImageArgument,
+    MemoryFlag,
+    PullFlag,
+    VolumeFlag,
+    check_image,
+    read_run_options,
+    refuse_without_image,
+)
 from servekit_cli.options import SpecOption, load_spec_for_run, say_what_is_left_out
+
+if TYPE_CHECKING:
+    from servekit_cli.inputs import InputRequest
+    from servekit_cli.targets import Target
 
 __all__ = ["run"]
 
 
 def run(
     context: typer.Context,
+    image: ImageArgument = None,
     file: SpecOption = Path(),
     *,
     values: Annotated[
@@ -39,23 +57,50 @@ def run(
             show_default="stdout",
         ),
     ] = None,
+    env: EnvFlag = None,
+    env_file: EnvFileFlag = None,
+    gpus: GpusFlag = None,
+    memory: MemoryFlag = None,
+    cpus: CpusFlag = None,
+    volume: VolumeFlag = None,
+    pull: PullFlag = False,
 ) -> None:
-    """Run the predictor once, here, and print its output.
+    """Run the predictor once, here or in a container of an image, and print its output.
 
     Items are printed as they come: text as it is, other values as one line of JSON each. Files go to
     output.png and the like. Everything else, such as the predictor's logs, goes to stderr.
 
     A text from @FILE is taken as it is, with the newline at its end; a secret loses that one newline.
+
+    With IMAGE, a container is started, used for this one prediction, and removed.
     """
-    if context.args:
-        _refuse_stray(context.args)
+    words = [word for word in (image, *context.args) if word is not None]
+    if len(words) > 1 or "=" in (image or ""):
+        _refuse_stray(words)
     from servekit_cli.inputs import read_arguments  # noqa: PLC0415 - `servekit predict --help` answers at once
     from servekit_cli.targets import check_place, parse_target  # noqa: PLC0415
 
     request = read_arguments(values or (), json_text)
     target = parse_target(output)
     check_place(target)
+    if image is None:
+        refuse_without_image(
+            "predict", env=env, env_file=env_file, gpus=gpus, memory=memory, cpus=cpus, volume=volume, pull=pull
+        )
+        _predict_here(file, request, target)
+        return
+    check_image(image, file)
+    options = read_run_options(
+        env=env, env_file=env_file, gpus=gpus, memory=memory, cpus=cpus, volume=volume, pull=pull
+    )
+    from servekit_cli.container import predict_image  # noqa: PLC0415
+    from servekit_cli.engine import connect  # noqa: PLC0415
 
+    with connect() as engine:
+        predict_image(engine, image, request, target, options)
+
+
+def _predict_here(file: Path, request: "InputRequest", target: "Target") -> None:
     from servekit_cli.environment import prepare_environment  # noqa: PLC0415
     from servekit_cli.running import predict_once  # noqa: PLC0415
 
@@ -65,9 +110,14 @@ def run(
 
 
 def _refuse_stray(words: list[str]) -> NoReturn:
-    pairs = " ".join(f"-i {shlex.quote(word)}" for word in words)
-    advice = f"An input is given with -i: servekit predict {pairs}" if all("=" in word for word in words) else _HOW
-    raise UsageError(f"servekit predict takes no {' '.join(map(repr, words))} by itself.\n{advice}")
+    pairs = [word for word in words if "=" in word]
+    others = [word for word in words if "=" not in word]
+    if pairs and len(others) <= 1:
+        command = " ".join(["servekit predict", *others, *(f"-i {shlex.quote(pair)}" for pair in pairs)])
+        advice = f"An input is given with -i: {command}"
+    else:
+        advice = _HOW
+    raise UsageError(f"servekit predict takes no {' '.join(map(repr, pairs or words))} by itself.\n{advice}")
 
 
-_HOW: Final = "Inputs are given as -i name=value, and the project as --file FOLDER."
+_HOW: Final = "Inputs are given as -i name=value, the project as --file FOLDER, and an image by its name alone."

@@ -9,18 +9,69 @@ import typer
 
 from servekit.errors import UsageError
 from servekit.spec import Setting, Spec, list_settings
+from servekit_cli.container_flags import (
+    CpusFlag,
+    EnvFileFlag,
+    EnvFlag,
+    GpusFlag,
+    ImageArgument,
+    MemoryFlag,
+    PullFlag,
+    VolumeFlag,
+    check_image,
+    read_run_options,
+    refuse_without_image,
+)
 from servekit_cli.options import SpecOption, load_spec_for_run, say_what_is_left_out
 
 __all__ = ["run"]
 
+_ReloadFlag = Annotated[
+    bool, typer.Option("--reload", help="Load the predictor anew when a Python file of the project changes.")
+]
 
-def _serve(file: Path, *, reload: bool, **flags: object) -> int:
-    """Serve the predictor over HTTP.
+
+def _serve(
+    image: ImageArgument = None,
+    file: SpecOption = Path(),
+    *,
+    reload: _ReloadFlag = False,
+    env: EnvFlag = None,
+    env_file: EnvFileFlag = None,
+    gpus: GpusFlag = None,
+    memory: MemoryFlag = None,
+    cpus: CpusFlag = None,
+    volume: VolumeFlag = None,
+    pull: PullFlag = False,
+    **settings: object,
+) -> int:
+    """Serve the predictor over HTTP, here or in a container of an image.
 
     Every field of `serve` in the spec has a flag here and a variable. A flag wins over the variable, and
     the variable over the spec. Ctrl-C lets running predictions finish; a second one ends at once
     (exit code 1).
+
+    With IMAGE, a container is started, reached at --host and --port, and removed at the end.
     """
+    if image is None:
+        refuse_without_image(
+            "serve", env=env, env_file=env_file, gpus=gpus, memory=memory, cpus=cpus, volume=volume, pull=pull
+        )
+        return _serve_here(file, reload=reload, flags=settings)
+    check_image(image, file)
+    if reload:
+        raise UsageError("--reload follows the files of a project, and an image has its own.\nServe the project.")
+    options = read_run_options(
+        env=env, env_file=env_file, gpus=gpus, memory=memory, cpus=cpus, volume=volume, pull=pull
+    )
+    from servekit_cli.container import serve_image  # noqa: PLC0415 - `servekit serve --help` need not wait for it
+    from servekit_cli.engine import connect  # noqa: PLC0415
+
+    with connect() as engine:
+        return serve_image(engine, image, options, settings)
+
+
+def _serve_here(file: Path, *, reload: bool, flags: dict[str, object]) -> int:
     from servekit.server.run import serve  # noqa: PLC0415 - `servekit serve --help` need not wait for the server
     from servekit_cli.environment import needs_environment, prepare_environment  # noqa: PLC0415
     from servekit_cli.reloading import watch_code  # noqa: PLC0415
@@ -41,20 +92,9 @@ def _refuse_threads(spec: Spec) -> None:
         )
 
 
-def _with_flags(function: Callable[..., int]) -> Callable[..., int]:
-    """Give a function the parameters that typer makes flags of: its own, and one per setting."""
-    own = [
-        inspect.Parameter("file", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=Path(), annotation=SpecOption),
-        inspect.Parameter(
-            "reload",
-            inspect.Parameter.KEYWORD_ONLY,
-            default=False,
-            annotation=Annotated[
-                bool,
-                typer.Option("--reload", help="Load the predictor anew when a Python file of the project changes."),
-            ],
-        ),
-    ]
+def _with_settings(function: Callable[..., int]) -> Callable[..., int]:
+    """Give a function, in place of its `**settings`, the parameters that typer makes flags of: one per setting."""
+    own = [each for each in inspect.signature(function).parameters.values() if each.kind is not each.VAR_KEYWORD]
     settings = [_make_parameter(setting) for setting in list_settings()]
     function.__signature__ = inspect.Signature([*own, *settings], return_annotation=int)  # type: ignore[attr-defined] # pyright: ignore[reportFunctionMemberAccess] # what inspect reads
     return function
@@ -78,4 +118,4 @@ def _describe_value(setting: Setting) -> str:
     return "|".join(setting.choices) or "VALUE"
 
 
-run = _with_flags(_serve)
+run = _with_settings(_serve)

@@ -1,0 +1,180 @@
+"""The server in a container, over HTTP."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncGenerator
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+import msgspec
+from httpx_sse import ServerSentEvent, aconnect_sse
+
+from servekit.errors import InputError, PredictionFailedError, SetupError
+from servekit.runtime.prediction import EventKind, Status
+from servekit_cli.container.uploads import RequestBody
+from servekit_cli.following import Event
+
+__all__ = ["KEEP_ALIVE_SECONDS", "ModelClient", "Outcome", "RemotePrediction"]
+
+KEEP_ALIVE_SECONDS: Final = 5
+"""How often the server shows that it lives while a prediction has nothing to say."""
+
+_SILENCE_SECONDS: Final = 60.0
+"""A server that says nothing for so long hangs: chosen by feel, above any pause of a machine under load."""
+
+_CONNECT_SECONDS: Final = 10.0
+_UNPROCESSABLE: Final = 422
+_POLL_SECONDS: Final = 0.02
+_MAX_POLL_SECONDS: Final = 0.2
+
+_KINDS: Final = {
+    "start": EventKind.START,
+    "log": EventKind.LOG,
+    "metric": EventKind.METRIC,
+    "completed": EventKind.COMPLETED,
+}
+
+
+class _Chunk(msgspec.Struct):
+    chunk: msgspec.Raw
+
+
+class Outcome(msgspec.Struct):
+    """How a prediction ended, as its last event says."""
+
+    status: Status
+    output: msgspec.Raw
+    error: str | None = None
+
+
+class ModelClient:
+    """Talks to one server; an asynchronous context manager.
+
+    Args:
+        url: Where it is.
+    """
+
+    def __init__(self, url: str) -> None:
+        # The engine's host is never behind the proxy that leads to the internet.
+        timeout = httpx.Timeout(_SILENCE_SECONDS, connect=_CONNECT_SECONDS)
+        self._http = httpx.AsyncClient(base_url=url, timeout=timeout, trust_env=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def wait_until_ready(self, ended: asyncio.Future[Any]) -> bool:
+        """Wait until predictions are taken, for as long as it takes.
+
+        Args:
+            ended: Done when there is nothing to wait for any more.
+
+        Returns:
+            Whether predictions are taken; False: `ended` is done.
+
+        Raises:
+            SetupError: They never will be.
+        """
+        pause = _POLL_SECONDS
+        while not await self._is_ready():
+            await asyncio.wait({ended}, timeout=pause)
+            if ended.done():
+                return False
+            pause = min(pause * 1.2, _MAX_POLL_SECONDS)
+        return True
+
+    def predict(self, name: str, body: RequestBody) -> "RemotePrediction":
+        """Prepare a prediction; it is sent off when its events are asked for.
+
+        Args:
+            name: Its id.
+            body: The request.
+        """
+        return RemotePrediction(self._http, name, body)
+
+    async def _is_ready(self) -> bool:
+        try:
+            answer = await self._http.get("/readyz")
+            if answer.is_success:
+                return True
+            health = (await self._http.get("/health-check")).json()
+        except (httpx.TransportError, ValueError):  # the engine's proxy listens before the server does
+            return False
+        if health.get("status") in ("SETUP_FAILED", "DEFUNCT"):
+            raise SetupError(_detail(answer))
+        return False
+
+
+class RemotePrediction:
+    """A prediction of a server.
+
+    Attributes:
+        outcome: How it ended; None until its events came to their end.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, name: str, body: RequestBody) -> None:
+        self.outcome: Outcome | None = None
+        self._http = http
+        self._path = f"/predictions/{name}"
+        self._body = body
+
+    async def events(self) -> AsyncGenerator[Event]:
+        """Send it off, and give what it does to its end.
+
+        Raises:
+            InputError: The model refuses the input.
+            PredictionFailedError: The server refuses the prediction, or cannot send the rest of its events.
+            httpx.TransportError: The connection broke off.
+        """
+        with self._body.open() as arguments:
+            async with aconnect_sse(self._http, "PUT", self._path, **arguments) as source:
+                await _raise_refusal(source.response)
+                async for event in source.aiter_sse():
+                    if event.event == "completed":
+                        self.outcome = msgspec.json.decode(event.data, type=Outcome)
+                    if translated := _translate(event):
+                        yield translated
+        if self.outcome is None:
+            message = "the events ended before the prediction did"
+            raise httpx.RemoteProtocolError(message)
+
+    async def cancel(self) -> None:
+        """Ask it to stop. A server that cannot be asked has other ways to notice."""
+        with contextlib.suppress(httpx.HTTPError):
+            await self._http.post(f"{self._path}/cancel")
+
+
+def _translate(event: ServerSentEvent) -> Event | None:
+    if event.event == "output":
+        return EventKind.OUTPUT, bytes(msgspec.json.decode(event.data, type=_Chunk).chunk)
+    if event.event == "error":
+        raise PredictionFailedError(str(json.loads(event.data).get("error")))
+    kind = _KINDS.get(event.event)
+    return None if kind is None else (kind, event.data.encode())
+
+
+async def _raise_refusal(answer: httpx.Response) -> None:
+    if answer.is_success:
+        return
+    await answer.aread()
+    detail: Any = _json(answer)
+    if answer.status_code == _UNPROCESSABLE and isinstance(detail, list):
+        raise InputError(detail)  # pyright: ignore[reportUnknownArgumentType] # JSON
+    raise PredictionFailedError(f"The server refused the prediction ({answer.status_code}): {_detail(answer)}")
+
+
+def _detail(answer: httpx.Response) -> str:
+    return str(_json(answer) or answer.text)
+
+
+def _json(answer: httpx.Response) -> Any:
+    """Return the `detail` of an answer, if it has one."""
+    with contextlib.suppress(ValueError, AttributeError):
+        return answer.json().get("detail")
+    return None

@@ -1,0 +1,207 @@
+"""One prediction in a container that lives for it alone."""
+
+import asyncio
+import os
+import secrets
+from typing import Final
+
+import httpx
+
+from servekit.errors import ContainerError, EngineError, PredictionFailedError, SetupError, WorkerDiedError
+from servekit.runtime.prediction import Status
+from servekit.spec import ServeSpec
+from servekit_cli.container.address import format_url, is_remote
+from servekit_cli.container.client import KEEP_ALIVE_SECONDS, ModelClient, Outcome
+from servekit_cli.container.endings import explain_end, explain_memory
+from servekit_cli.container.finding import find_image
+from servekit_cli.container.gpu import decide_gpu
+from servekit_cli.container.image import ModelImage
+from servekit_cli.container.interrupts import Interrupts
+from servekit_cli.container.life import LiveContainer
+from servekit_cli.container.options import RunOptions
+from servekit_cli.container.ownership import label_owner
+from servekit_cli.container.request import INNER_PORT, ContainerRequest, Publication, new_name
+from servekit_cli.container.serverlog import ServerLog
+from servekit_cli.container.session import run_session
+from servekit_cli.container.settings import collect_variables, override_serve
+from servekit_cli.container.threads import in_loop
+from servekit_cli.container.uploads import RequestBody
+from servekit_cli.engine import Engine
+from servekit_cli.following import follow
+from servekit_cli.hints import add_package_hint
+from servekit_cli.inputs import InputRequest
+from servekit_cli.model_io import fit_input, make_writer
+from servekit_cli.targets import Target, check_target
+from servekit_cli.terminal import Progress, show_progress
+
+__all__ = ["predict_image"]
+
+_SETUP_MARGIN_SECONDS: Final = 60.0
+"""The server gives up on a setup by itself; a container that has said nothing by then hangs."""
+
+_DEATH_SECONDS: Final = 5.0
+"""How long the engine may take to tell of a container's end after the connection to it has broken off."""
+
+
+def predict_image(engine: Engine, name: str, request: InputRequest, target: Target, options: RunOptions) -> None:
+    """Run one prediction in a container of an image, and write its output as it comes.
+
+    The input is checked against the image's label before the container is made. The container is gone
+    when this returns or raises; should this process be killed, it ends by itself.
+
+    Args:
+        engine: Where the container runs.
+        name: The image, built by servekit.
+        request: What the command says of the input.
+        target: Where the output goes.
+        options: How the container is run.
+
+    Raises:
+        InputError: The input does not fit the model.
+        UsageError: The output cannot go where `-o` says, or an option does not fit.
+        ImageError: There is no such image, or it was not built by servekit.
+        EngineError: The engine went away.
+        ContainerError: The container could not be started, or ended before the prediction did.
+        SetupError: The predictor could not be made ready.
+        PredictionFailedError: The prediction failed or ran out of time.
+        WorkerDiedError: The predictor's process ended during the prediction.
+    """
+    image = find_image(engine, name, pull=options.pull)
+    fitted = fit_input(request, image.model.input_schema)
+    check_target(target, image.model.output_schema)
+    environ = {**os.environ, **options.environment}
+    serve = override_serve(image.serve, environ, {})
+    body = RequestBody(fitted, image.model.input_schema)
+    container = ContainerRequest(
+        name=new_name("predict"),
+        image=image.id,
+        labels=label_owner(),
+        environment={**options.environment, **collect_variables(environ, {}), **_fixed_variables(serve, body)},
+        # On another machine loopback would be out of reach.
+        publication=Publication(INNER_PORT, "" if is_remote(engine) else "127.0.0.1", 0),
+        options=options,
+        has_gpu=decide_gpu(engine, options.gpus, is_wanted=image.wants_gpu),
+        checks_health=False,
+    )
+    with show_progress("Starting the container") as progress:
+        asyncio.run(_Prediction(engine, image, serve, container, body, target, progress).run())
+
+
+def _fixed_variables(serve: ServeSpec, body: RequestBody) -> dict[str, str]:
+    """What the server in the container must do for this command to understand it."""
+    return {
+        "SERVEKIT_HOST": "0.0.0.0",  # noqa: S104 - inside; what is reached from outside is what is published
+        "SERVEKIT_PORT": str(INNER_PORT),
+        "SERVEKIT_WORKERS": "1",
+        "SERVEKIT_ISOLATION": "process",
+        "SERVEKIT_TRACEBACKS": "true",
+        "SERVEKIT_LOG_FORMAT": "json",
+        "SERVEKIT_LOG_LEVEL": "info",
+        "SERVEKIT_KEEP_ALIVE": f"{KEEP_ALIVE_SECONDS}s",
+        "SERVEKIT_MAX_BODY": str(max(serve.max_body, body.max_bytes)),
+    }
+
+
+class _Prediction:
+    """One run of `predict_image`, once all is known that can be known without a container."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        image: ModelImage,
+        serve: ServeSpec,
+        container: ContainerRequest,
+        body: RequestBody,
+        target: Target,
+        progress: Progress,
+    ) -> None:
+        self._engine = engine
+        self._image = image
+        self._serve = serve
+        self._request = container
+        self._body = body
+        self._target: Target = target
+        self._progress = progress
+        self._log = ServerLog(progress.write)
+
+    async def run(self) -> None:
+        container = LiveContainer(
+            self._engine, self._request, in_loop(self._log.feed), grace_seconds=self._serve.shutdown_grace
+        )
+        work = self._work(container)
+        outcome = await run_session(
+            self._engine, container, work, Interrupts.leave, cancel_grace_seconds=self._serve.cancel_grace
+        )
+        self._raise_failure(outcome, container)
+
+    async def _work(self, container: LiveContainer) -> Outcome:
+        try:
+            port = await container.start()
+            if port is None:
+                raise await self._explain_death(container, "at its start")
+            async with ModelClient(format_url(self._engine, "", port)) as client:
+                await self._wait_until_ready(client, container)
+                return await self._predict(client, container)
+        finally:
+            self._progress.update("Stopping")
+
+    async def _wait_until_ready(self, client: ModelClient, container: LiveContainer) -> None:
+        self._progress.update("Setting up the predictor")
+        seconds = self._serve.setup_timeout + _SETUP_MARGIN_SECONDS
+        try:
+            async with asyncio.timeout(seconds):
+                is_ready = await client.wait_until_ready(container.ended)
+        except TimeoutError:
+            raise ContainerError(
+                f"The container was not ready within {seconds:.0f} seconds.\n{self._log.tail}"
+            ) from None
+        except SetupError as error:
+            raise add_package_hint(SetupError(f"{error}{self._explain_memory(container)}")) from None
+        if not is_ready:
+            raise await self._explain_death(container, "during setup")
+
+    async def _predict(self, client: ModelClient, container: LiveContainer) -> Outcome:
+        self._progress.update("Predicting")
+        model = self._image.model
+        prediction = client.predict(secrets.token_hex(8), self._body)
+        with make_writer(model, self._target) as writer:
+            try:
+                await follow(prediction, writer if model.streams else None, self._progress)
+            except httpx.TransportError as error:
+                raise await self._explain_silence(container, error) from error
+            assert prediction.outcome is not None, "events end with the outcome, or raise"
+            if prediction.outcome.status is Status.SUCCEEDED:
+                writer.finish(bytes(prediction.outcome.output))
+            return prediction.outcome
+
+    async def _explain_silence(self, container: LiveContainer, error: httpx.TransportError) -> Exception:
+        await asyncio.wait({container.ended}, timeout=_DEATH_SECONDS)
+        if container.ended.done():
+            return await self._explain_death(container, "during the prediction")
+        return ContainerError(f"The connection to the container broke off: {error!r}")
+
+    async def _explain_death(self, container: LiveContainer, when: str) -> Exception:
+        end = await container.ended
+        if end.exit_code is None:
+            return EngineError(f"The engine went away {when}.\nSee whether it still runs: docker info")
+        await container.wait_for_output()
+        self._log.close()
+        why = explain_end(end, self._request.options.memory_bytes)
+        return ContainerError(f"The container {why}, {when}.{_quote(self._log.tail)}")
+
+    def _raise_failure(self, outcome: Outcome, container: LiveContainer) -> None:
+        if outcome.status is Status.SUCCEEDED:
+            return
+        text = f"The prediction {outcome.status}: {outcome.error}"
+        if outcome.error in self._log.deaths:
+            raise WorkerDiedError(text + self._explain_memory(container))
+        raise PredictionFailedError(text)
+
+    def _explain_memory(self, container: LiveContainer) -> str:
+        if not container.ran_out_of_memory:
+            return ""
+        return f"\nThe container ran out of memory; {explain_memory(self._request.options.memory_bytes)}."
+
+
+def _quote(tail: str) -> str:
+    return f"\nThe last that it said:\n{tail}" if tail else " It had said nothing."
