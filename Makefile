@@ -13,7 +13,7 @@ demo: $(VENV)/.installed ## run a real model locally, then stream from one over 
 	@$(BIN)/python examples/demo.py
 
 test: $(VENV)/.installed-test ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadgroup
 
 check: lint types imports docs ## everything but the tests
 

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 from serving import DEADLINE_SECONDS, Server, StartServer, wait_until
 
 TAKES_A_FILE = """
@@ -25,7 +24,7 @@ def test_a_thread_that_will_not_stop_does_not_hold_up_the_end(start_server: Star
                 return "never"
     """
     server = start_server(code, isolation="thread", shutdown_grace=0.1, cancel_grace=0.1)
-    with httpx.Client(base_url=server.url) as client:
+    with server.client() as client:
         client.post("/predictions", headers={"prefer": "respond-async"})
 
     assert server.stop() == 0
