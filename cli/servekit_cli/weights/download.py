@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from servekit.errors import WeightsError
 
-__all__ = ["Remote"]
+__all__ = ["Remote", "to_fsspec"]
 
 _ATTEMPTS: Final = 2
 _CONNECT_SECONDS: Final = 30
@@ -46,7 +46,7 @@ class Remote:
         self.shown = source.partition("?")[0]
         self._scheme = source.partition("://")[0]
         try:
-            found: tuple[Any, str] = core.url_to_fs(_in_words_of_fsspec(source), **_options_for(self._scheme))
+            found: tuple[Any, str] = core.url_to_fs(to_fsspec(source), **_options_for(self._scheme))
         except ImportError as error:
             package = _PACKAGES[self._scheme]
             raise WeightsError(
@@ -112,7 +112,7 @@ def _is_refusal(error: Exception) -> bool:
     return isinstance(error, PermissionError) or (isinstance(status, int) and status < _FIRST_SERVER_FAULT)
 
 
-def _in_words_of_fsspec(source: str) -> str:
+def to_fsspec(source: str) -> str:
     """Put the revision of a file on the Hugging Face hub where fsspec wants it: behind the repository."""
     if not source.startswith("hf://"):
         return source
