@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,11 +16,11 @@ from servekit.runtime.model import Model
 from servekit.runtime.observer import PoolObserver
 from servekit.runtime.pool import Pool
 from servekit.runtime.prediction import EventKind, Prediction, Status
-from servekit.schema import InputChecker
 from servekit.spec import Spec
-from servekit_cli.hints import add_input_hints, add_package_hint
-from servekit_cli.inputs import InputRequest, PredictionInput
-from servekit_cli.outputs import OutputWriter
+from servekit_cli.following import Event, follow
+from servekit_cli.hints import add_package_hint
+from servekit_cli.inputs import InputRequest
+from servekit_cli.model_io import fit_input, make_writer
 from servekit_cli.targets import Target, check_target
 from servekit_cli.terminal import Progress, show_progress
 
@@ -66,16 +66,16 @@ def predict_once(spec: Spec, python: Path, request: InputRequest, target: Target
             observer = _Observer(progress)
             async with _open_pool(spec, python, observer) as pool:
                 model = await pool.loaded()
-                fitted = _check(request, model)
+                fitted = fit_input(request, model.input_schema)
                 check_target(target, model.output_schema)
                 progress.update("Setting up the predictor")
                 pool.set_up()
                 await pool.ready()
                 progress.update("Predicting")
                 prediction = pool.new_prediction(fitted.raw, uploads=fitted.uploads)
-                with _make_writer(model, target) as writer:
+                with make_writer(model, target) as writer:
                     pool.submit(prediction)
-                    await _follow(pool, prediction, writer if model.streams else None, progress)
+                    await follow(_PoolPrediction(pool, prediction), writer if model.streams else None, progress)
                     _raise_failure(prediction, observer)
                     writer.finish(prediction.output)
 
@@ -151,58 +151,27 @@ class _Observer(PoolObserver):
         self.progress.write(text)
 
 
-def _check(request: InputRequest, model: Model) -> PredictionInput:
-    try:
-        fitted = request.fit(model.input_schema)
-        InputChecker(model.input_schema).check(fitted.raw)
-    except InputError as error:
-        raise add_input_hints(error, request, model.input_schema) from None
-    return fitted
+class _PoolPrediction:
+    """A prediction in a pool of this process."""
 
+    def __init__(self, pool: Pool, prediction: Prediction) -> None:
+        self._pool = pool
+        self._prediction = prediction
 
-def _make_writer(model: Model, target: Target) -> OutputWriter:
-    return OutputWriter(model.output_schema, streams=model.streams, concatenates=model.concatenates, target=target)
-
-
-async def _follow(pool: Pool, prediction: Prediction, writer: OutputWriter | None, progress: Progress) -> None:
-    """Hand on what a prediction does while it does it.
-
-    An interrupt cancels the prediction and travels on at its end, so that what its clean-up code prints is seen.
-
-    Args:
-        pool: Where it runs.
-        prediction: It has been submitted.
-        writer: Takes the items of a stream; None where the output is one value, written when it has succeeded.
-        progress: Takes the logs; is stopped.
-    """
-    seen = 0
-    interrupt: asyncio.CancelledError | None = None
-    while True:
-        while seen < len(prediction.kinds):
-            _show(EventKind(prediction.kinds[seen]), prediction.data[seen], writer, progress)
-            seen += 1
-        if prediction.is_done:
-            break
-        try:
+    async def events(self) -> AsyncIterator[Event]:
+        """Give what it does, to its end."""
+        prediction, seen = self._prediction, 0
+        while True:
+            while seen < len(prediction.kinds):
+                yield EventKind(prediction.kinds[seen]), prediction.data[seen]
+                seen += 1
+            if prediction.is_done:
+                return
             await prediction.changed(seen)
-        except asyncio.CancelledError as error:
-            if interrupt is not None:
-                raise
-            interrupt = error
-            writer = None
-            progress.update("Stopping")
-            pool.cancel(prediction, "canceled: interrupted")
-    progress.stop()
-    if interrupt is not None:
-        raise interrupt
 
-
-def _show(kind: EventKind, data: bytes, writer: OutputWriter | None, progress: Progress) -> None:
-    if kind is EventKind.OUTPUT and writer is not None:
-        progress.stop()
-        writer.write_item(data)
-    elif kind is EventKind.LOG:
-        progress.write(msgspec.json.decode(data)["data"])
+    async def cancel(self) -> None:
+        """Ask it to stop."""
+        self._pool.cancel(self._prediction, "canceled: interrupted")
 
 
 def _raise_failure(prediction: Prediction, observer: _Observer) -> None:
