@@ -103,10 +103,13 @@ def run(
 def _predict_here(file: Path, request: "InputRequest", target: "Target") -> None:
     from servekit_cli.environment import prepare_environment  # noqa: PLC0415
     from servekit_cli.running import predict_once  # noqa: PLC0415
+    from servekit_cli.weights import place_weights  # noqa: PLC0415
 
     spec = load_spec_for_run(file)
     say_what_is_left_out(spec)
-    predict_once(spec, prepare_environment(spec), request, target)
+    python = prepare_environment(spec)
+    place_weights(spec)
+    predict_once(spec, python, request, target)
 
 
 def _refuse_stray(words: list[str]) -> NoReturn:

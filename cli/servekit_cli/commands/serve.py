@@ -75,13 +75,16 @@ def _serve_here(file: Path, *, reload: bool, flags: dict[str, object]) -> int:
     from servekit.server.run import serve  # noqa: PLC0415 - `servekit serve --help` need not wait for the server
     from servekit_cli.environment import needs_environment, prepare_environment  # noqa: PLC0415
     from servekit_cli.reloading import watch_code  # noqa: PLC0415
+    from servekit_cli.weights import place_weights  # noqa: PLC0415
 
     spec = load_spec_for_run(file, flags)
     if needs_environment(spec):
         _refuse_threads(spec)
     say_what_is_left_out(spec)
+    python = prepare_environment(spec)
+    place_weights(spec)
     changes = watch_code(spec.root) if reload else None
-    return serve(spec, python=str(prepare_environment(spec)), changes=changes)
+    return serve(spec, python=str(python), changes=changes)
 
 
 def _refuse_threads(spec: Spec) -> None:
