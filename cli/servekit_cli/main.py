@@ -18,8 +18,8 @@ __all__ = ["COMMANDS", "main", "make_app"]
 # Name, module and first sentence of help. A test keeps the sentences in step with the modules.
 COMMANDS: Final = (
     ("init", "servekit_cli.commands.init", "Make a new project: a spec, a predictor and a README."),
-    ("predict", "servekit_cli.commands.predict", "Run the predictor once, here or in a container of an image, and print its output."),
-    ("serve", "servekit_cli.commands.serve", "Serve the predictor over HTTP, here or in a container of an image."),
+    ("predict", "servekit_cli.commands.predict", "Run the predictor once, here or in an image, and print its output."),
+    ("serve", "servekit_cli.commands.serve", "Serve the predictor over HTTP, here or in an image."),
     ("lock", "servekit_cli.commands.lock", "Pin every Python package of the image, with hashes, in servekit.lock."),
     ("schema", "servekit_cli.commands.schema", "Print the JSON Schema of the predictor's input and output."),
     ("doctor", "servekit_cli.commands.doctor", "Check spec, predictor and environment, and say what to do."),

@@ -65,7 +65,7 @@ def run(
     volume: VolumeFlag = None,
     pull: PullFlag = False,
 ) -> None:
-    """Run the predictor once, here or in a container of an image, and print its output.
+    """Run the predictor once, here or in an image, and print its output.
 
     Items are printed as they come: text as it is, other values as one line of JSON each. Files go to
     output.png and the like. Everything else, such as the predictor's logs, goes to stderr.

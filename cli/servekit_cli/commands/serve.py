@@ -45,7 +45,7 @@ def _serve(
     pull: PullFlag = False,
     **settings: object,
 ) -> int:
-    """Serve the predictor over HTTP, here or in a container of an image.
+    """Serve the predictor over HTTP, here or in an image.
 
     Every field of `serve` in the spec has a flag here and a variable. A flag wins over the variable, and
     the variable over the spec. Ctrl-C lets running predictions finish; a second one ends at once
