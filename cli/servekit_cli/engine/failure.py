@@ -1,7 +1,6 @@
 """From a failed build to a message that helps."""
 
 import re
-from itertools import islice
 from typing import Final
 
 from servekit_cli.engine.remedies import find_remedy
@@ -12,7 +11,7 @@ __all__ = ["describe_failure", "is_engine_loss"]
 _SHOWN_LINES: Final = 20
 
 _LOSS: Final = re.compile(
-    r"Cannot connect to the Docker daemon|error reading from server|code = Unavailable|connection refused$"
+    r"Cannot connect to the Docker daemon|error reading from server|code = Unavailable"
     r"|use of closed network connection|failed to receive status",
     re.IGNORECASE,
 )
@@ -32,15 +31,21 @@ def describe_failure(step: Step | None, message: str) -> str:
     """
     if step is None:
         reason = _last_words(message)
-        return _join(f"The image could not be built: {reason}", find_remedy((), reason))
+        return _join(f"The image could not be built: {reason}", find_remedy("", (), reason))
     error = step.done.error if step.done else message
     head = f"The image could not be built. This step failed{_exit_code(error)}:\n\n    {step.command}"
-    if step.lines:
-        shown = list(islice(step.lines, max(0, len(step.lines) - _SHOWN_LINES), None))
+    if shown := _end_of(step):
         head += "\n\nThe end of what it printed:\n\n" + "\n".join(f"    {line}".rstrip() for line in shown)
-    elif not _exit_code(error):
+    if not _exit_code(error):
         head += f"\n\n{error}"
-    return _join(head, find_remedy(tuple(step.lines), error))
+    return _join(head, find_remedy(step.command, step.lines, error))
+
+
+def _end_of(step: Step) -> list[str]:
+    lines = list(step.lines)
+    while lines and not lines[-1].strip():
+        lines.pop()
+    return lines[-_SHOWN_LINES:]
 
 
 def _join(head: str, remedy: str | None) -> str:

@@ -11,6 +11,9 @@ __all__ = ["Step", "Steps"]
 
 _KEPT_LINES: Final = 400  # of each step's output; enough for a resolver's longest explanation
 
+_POSITION: Final = re.compile(r"^\[[^]]*\d+/\d+\] ")
+_INTERNAL_FROM: Final = re.compile(r"^\[internal\] load metadata for (docker\.io/(library/)?)?")
+
 
 @dataclass
 class Step:
@@ -33,7 +36,7 @@ class Step:
     @property
     def command(self) -> str:
         """The step as the Dockerfile has it: `RUN pip install ...`."""
-        return re.sub(r"^\[[^]]*\d+/\d+\] ", "", self.name)
+        return _INTERNAL_FROM.sub("FROM ", _POSITION.sub("", self.name))
 
     @property
     def is_internal(self) -> bool:
