@@ -94,6 +94,20 @@ def test_other_requirements_give_another_environment(project: Path) -> None:
     assert len(list_environments(project)) == 2
 
 
+def test_an_environment_that_was_not_used_for_long_goes_when_one_is_made(project: Path) -> None:
+    write_spec(project, f'python_packages: ["tinylib @ file://{make_wheel(project, "1.0")}"]')
+    predict()
+    [old] = list_environments(project)
+    os.utime(old.with_name(f"{old.name}.used"), (0, 0))
+
+    write_spec(project, f'python_packages: ["tinylib @ file://{make_wheel(project, "2.0")}"]')
+    predict()
+
+    [new] = list_environments(project)
+
+    assert new != old
+
+
 def test_what_concerns_no_dependency_gives_no_other_environment(project: Path) -> None:
     wheel = make_wheel(project, "1.0")
     write_spec(project, f'python_packages: ["tinylib @ file://{wheel}"]')

@@ -14,6 +14,7 @@ from servekit.errors import EnvironmentBuildError
 from servekit.spec import Spec
 from servekit_cli.environment.cache import cache_directory, keep
 from servekit_cli.environment.interpreter import find_interpreter, running_version
+from servekit_cli.environment.pruning import mark_used, prune
 from servekit_cli.environment.requirements import Dependencies, read_dependencies, read_worker_requirements
 from servekit_cli.environment.uv import UvError, run_uv
 from servekit_cli.terminal import show_progress
@@ -30,7 +31,7 @@ def prepare_environment(spec: Spec) -> Path:
     """Have the environment of a spec ready.
 
     Takes milliseconds when it is there already. Waits while another process makes the same one; an
-    interrupt leaves nothing half made behind.
+    interrupt leaves nothing half made behind. Making one removes those that were not used for long.
 
     Returns:
         The Python executable to run the predictor with.
@@ -42,11 +43,13 @@ def prepare_environment(spec: Spec) -> Path:
         return Path(sys.executable)
     plan = _make_plan(spec)
     folder = cache_directory() / "environments" / plan.key
+    mark_used(folder)
 
     def make(target: Path) -> None:
         doing = "Making the environment of the predictor (kept for the next time)"
         with show_progress(doing, done="Made the environment of the predictor"):
             _make_environment(target, spec, plan)
+            prune(folder.parent)
 
     keep(folder, make, is_complete=lambda path: _python_of(path).exists())
     return _python_of(folder)

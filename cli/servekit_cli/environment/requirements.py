@@ -13,7 +13,13 @@ from typing import Final
 from servekit.errors import EnvironmentBuildError
 from servekit.spec import Spec
 
-__all__ = ["Dependencies", "read_dependencies", "read_server_requirements", "read_worker_requirements"]
+__all__ = [
+    "Dependencies",
+    "read_dependencies",
+    "read_server_requirements",
+    "read_with_includes",
+    "read_worker_requirements",
+]
 
 _INCLUDE: Final = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[ =]*(\S+)")
 _LOCAL: Final = re.compile(
@@ -55,9 +61,26 @@ def read_dependencies(spec: Spec) -> Dependencies:
         return _read_project(spec.root / build.python_project)
     if build.python_requirements:
         file = spec.root / build.python_requirements
-        texts = tuple(_read_with_includes(file, "build.python_requirements", set()))
+        texts = tuple(text for _, text in read_with_includes(file, "build.python_requirements"))
         return Dependencies(files=(file,), contents=texts)
     return Dependencies(packages=build.python_packages, contents=build.python_packages)
+
+
+def read_with_includes(file: Path, named_by: str, seen: set[Path] | None = None) -> Iterator[tuple[Path, str]]:
+    """Read a requirements file and those that it includes, each once.
+
+    Raises:
+        EnvironmentBuildError: One of them is not there, or cannot be read.
+    """
+    seen = set() if seen is None else seen
+    if file in seen:
+        return
+    seen.add(file)
+    text = _read(file, named_by)
+    yield file, text
+    for line in text.splitlines():
+        if (match := _INCLUDE.match(line)) and "://" not in match[1]:
+            yield from read_with_includes(file.parent / match[1], str(file), seen)
 
 
 def read_worker_requirements() -> tuple[str, ...]:
@@ -86,17 +109,6 @@ def _read_project(folder: Path) -> Dependencies:
     if lock.is_file():
         return Dependencies(locked_project=folder, contents=(text, _read(lock, "build.python_project")))
     return Dependencies(files=(project,), contents=(text,))
-
-
-def _read_with_includes(file: Path, named_by: str, seen: set[Path]) -> Iterator[str]:
-    if file in seen:
-        return
-    seen.add(file)
-    text = _read(file, named_by)
-    yield text
-    for line in text.splitlines():
-        if (match := _INCLUDE.match(line)) and "://" not in match[1]:
-            yield from _read_with_includes(file.parent / match[1], str(file), seen)
 
 
 def _read(file: Path, named_by: str) -> str:
