@@ -26,13 +26,13 @@ def import_target(reference: str, root: Path) -> Any:
 
     Args:
         reference: `file.py:Name` or `package.module:Name`; files are relative to `root`.
-        root: The project's folder; it is put first on `sys.path`.
+        root: The project's folder; it is put first on `sys.path`, and after it the `src` of a Python project.
 
     Raises:
         PredictorError: The reference is malformed, or names something that is not there.
     """
     place, name = _split(reference)
-    _put_first_on_path(root)
+    _put_first_on_path(_source_folders(root))
     module = _import_file(root / place, reference, root) if place.endswith(".py") else _import_module(place, reference)
     return _find(module, name, reference)
 
@@ -54,18 +54,25 @@ def _split(reference: str) -> tuple[str, str]:
     return place, name
 
 
-def _put_first_on_path(folder: Path) -> None:
-    entry = str(folder.resolve())
-    if sys.path[:1] != [entry]:
-        sys.path.insert(0, entry)
+def _source_folders(root: Path) -> list[str]:
+    """Return where the project's own modules lie; the project itself is not installed."""
+    folders = [root.resolve()]
+    if (root / "pyproject.toml").is_file() and (root / "src").is_dir():
+        folders.append(folders[0] / "src")
+    return [str(folder) for folder in folders]
+
+
+def _put_first_on_path(folders: list[str]) -> None:
+    if sys.path[: len(folders)] != folders:
+        sys.path[:0] = folders
 
 
 def _import_file(file: Path, reference: str, root: Path) -> ModuleType:
     if not file.is_file():
         raise PredictorError(_missing_file(file, reference, root))
     if file.parent.resolve() != root.resolve():
-        # As `python folder/predict.py` does it: the modules beside the file can be imported, after those of the root.
-        sys.path.insert(1, str(file.parent.resolve()))
+        # As `python folder/predict.py` does it: the modules beside the file can be imported, after the project's.
+        sys.path.insert(len(_source_folders(root)), str(file.parent.resolve()))
     name = _module_name(file)
     spec = importlib.util.spec_from_file_location(name, file.resolve())
     assert spec is not None, "a .py file always has a loader"

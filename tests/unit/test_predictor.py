@@ -53,6 +53,16 @@ def test_a_name_in_a_package_is_found(tmp_path: Path) -> None:
     assert load_predictor("shop.model:Predictor", tmp_path).instantiate().predict(text="b") == "B"
 
 
+def test_a_package_in_the_src_of_a_python_project_is_found(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "src" / "shop").mkdir(parents=True)
+    write(tmp_path / "src" / "shop", __init__="", model=SIMPLE)
+    write(tmp_path, predict="from shop.model import Predictor\n")
+
+    for reference in ("shop.model:Predictor", "predict.py:Predictor", "src/shop/model.py:Predictor"):
+        assert load_predictor(reference, tmp_path).instantiate().predict(text="b") == "B"
+
+
 def test_a_nested_name_is_found(tmp_path: Path) -> None:
     write(tmp_path, predict="class Outer:\n    class Inner:\n        def predict(self) -> int:\n            return 7\n")
 
