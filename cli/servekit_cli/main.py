@@ -20,6 +20,7 @@ COMMANDS: Final = (
     ("init", "servekit_cli.commands.init", "Make a new project: a spec, a predictor and a README."),
     ("predict", "servekit_cli.commands.predict", "Run the predictor once, here or in an image, and print its output."),
     ("serve", "servekit_cli.commands.serve", "Serve the predictor over HTTP, here or in an image."),
+    ("build", "servekit_cli.commands.build", "Build the image of the predictor."),
     ("lock", "servekit_cli.commands.lock", "Pin every Python package of the image, with hashes, in servekit.lock."),
     ("schema", "servekit_cli.commands.schema", "Print the JSON Schema of the predictor's input and output."),
     ("doctor", "servekit_cli.commands.doctor", "Check spec, predictor and environment, and say what to do."),

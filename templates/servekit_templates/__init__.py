@@ -3,7 +3,7 @@
 from importlib.resources import files
 from typing import Final
 
-__all__ = ["PROJECTS", "read_project"]
+__all__ = ["PROJECTS", "read_project", "read_text"]
 
 PROJECTS: Final = ("hello", "stream", "async")
 """The projects that `servekit init` can make."""
@@ -15,3 +15,8 @@ def read_project(name: str) -> dict[str, str]:
     """Read the files of a new project: name of the file, and its text with `{{ name }}` where the project's goes."""
     folder = files(__name__) / "projects" / name
     return {file: (folder / file).read_text(encoding="utf-8") for file in _FILES}
+
+
+def read_text(name: str) -> str:
+    """Read one of the texts that images are made with: `Dockerfile.jinja` or `dockerignore`."""
+    return (files(__name__) / name).read_text(encoding="utf-8")
