@@ -43,7 +43,7 @@ def test_a_file_is_fetched_whole(shelf: Shelf) -> None:
     assert (file.path.read_bytes(), file.sha256, file.size) == (CONTENT, DIGEST, len(CONTENT))
 
 
-@pytest.mark.parametrize("sha256", [None, DIGEST])
+@pytest.mark.parametrize("sha256", [None, DIGEST], ids=["unchecked", "checked"])
 def test_a_file_is_fetched_once(shelf: Shelf, sha256: str | None) -> None:
     first = fetch_weights(shelf.url("model.bin"), sha256)
 
