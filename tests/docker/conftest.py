@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 import docker.errors
 import pytest
+from model_images import MakeModelImage
 
 from servekit.errors import EngineError
 from servekit_cli.engine import BuildRequest, Engine, build_image, connect, make_view
@@ -78,10 +79,8 @@ def _leaves_no_container(request: pytest.FixtureRequest) -> Generator[None]:
 
 
 @pytest.fixture
-def make_image(engine: Engine, tmp_path: Path) -> MakeImage:
-    """Build an image from a Dockerfile, and from files that the test wrote into tmp_path / "context"."""
-    context = tmp_path / "context"
-    context.mkdir(exist_ok=True)
+def make_image(engine: Engine, context: Path) -> MakeImage:
+    """Build an image from a Dockerfile, and from what the test wrote into `context`."""
 
     def make(dockerfile: str, *, kind: Kind | None = None, **request: Any) -> str:
         (context / "Dockerfile").write_text(dockerfile)
@@ -93,6 +92,31 @@ def make_image(engine: Engine, tmp_path: Path) -> MakeImage:
             return build_image(other, wanted, make_view("quiet"))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def model_image(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> MakeModelImage:
+    """Make images of models whose containers a test runs."""
+    return MakeModelImage(engine, TEST_LABELS, tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    """The folder that `make_image` sends to the engine."""
+    folder = tmp_path / "context"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(params=["buildx", "buildkit", "classic"])
+def kind(request: pytest.FixtureRequest, engine: Engine) -> Kind:
+    """Each way of building, one after the other."""
+    way: Kind = request.param
+    if way == "buildx" and engine.features.client is None:
+        pytest.skip("the docker client here has no BuildKit")
+    if way == "buildkit" and engine.features.is_podman:
+        pytest.skip("the engine here has no BuildKit")
+    return way
 
 
 @pytest.fixture
@@ -155,7 +179,8 @@ def require_image(engine: Engine, name: str) -> None:
 
 
 def _labelled_containers(engine: Engine) -> list[Any]:
-    return list(engine.client.containers.list(all=True, filters={"label": f"dev.servekit.test.session={SESSION}"}))
+    filters = {"label": f"dev.servekit.test.session={SESSION}"}
+    return list(engine.client.containers.list(all=True, ignore_removed=True, filters=filters))
 
 
 def _remove_traces(engine: Engine) -> None:
