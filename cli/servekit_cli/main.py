@@ -22,6 +22,11 @@ COMMANDS: Final = (
     ("serve", "servekit_cli.commands.serve", "Serve the predictor over HTTP, here or in an image."),
     ("build", "servekit_cli.commands.build", "Build the image of the predictor."),
     ("lock", "servekit_cli.commands.lock", "Pin every Python package of the image, with hashes, in servekit.lock."),
+    (
+        "inspect",
+        "servekit_cli.commands.inspect",
+        "Show what is in an image: its source, its inputs and output, its packages.",
+    ),
     ("schema", "servekit_cli.commands.schema", "Print the JSON Schema of the predictor's input and output."),
     ("doctor", "servekit_cli.commands.doctor", "Check spec, predictor and environment, and say what to do."),
 )
