@@ -28,7 +28,9 @@ _REMEDY: Final = (
 )
 
 
-def describe_image(engine: Engine, image: str, *, seconds: float = _SECONDS) -> Description:
+def describe_image(
+    engine: Engine, image: str, *, platform: str | None = None, seconds: float = _SECONDS
+) -> Description:
     """Import the predictor of an image without running its setup, and list what is installed.
 
     The container has no network and a read-only root, runs as the image's user, and is gone afterwards.
@@ -36,6 +38,7 @@ def describe_image(engine: Engine, image: str, *, seconds: float = _SECONDS) -> 
     Args:
         engine: Where the image is.
         image: Its id, or its name.
+        platform: What it was built for, if that is not the engine's own.
         seconds: How long importing may take.
 
     Raises:
@@ -45,7 +48,7 @@ def describe_image(engine: Engine, image: str, *, seconds: float = _SECONDS) -> 
         ImageBuildError: The image cannot be asked.
         EngineError: The engine went away.
     """
-    with engine.faults(), _throw_away(engine, image) as container:
+    with engine.faults(), _throw_away(engine, image, platform) as container:
         try:
             container.start()
             code = int(container.wait(timeout=seconds)["StatusCode"])
@@ -61,15 +64,15 @@ def describe_image(engine: Engine, image: str, *, seconds: float = _SECONDS) -> 
 
 
 @contextlib.contextmanager
-def _throw_away(engine: Engine, image: str) -> Generator[Container]:
+def _throw_away(engine: Engine, image: str, platform: str | None) -> Generator[Container]:
     name = f"servekit-describe-{secrets.token_hex(6)}"
     try:
-        yield _create(engine, image, name)
+        yield _create(engine, image, name, platform)
     finally:
         remove_container(engine, name)
 
 
-def _create(engine: Engine, image: str, name: str) -> Container:
+def _create(engine: Engine, image: str, name: str, platform: str | None) -> Container:
     try:
         return engine.client.containers.create(
             image,
@@ -79,6 +82,7 @@ def _create(engine: Engine, image: str, name: str) -> Container:
             healthcheck={"test": ["NONE"]},
             labels=label_owner(),
             network_mode="none",
+            platform=platform,
             read_only=True,
             tmpfs={"/tmp": ""},  # noqa: S108 - the container's own
         )
