@@ -179,7 +179,7 @@ def require_image(engine: Engine, name: str) -> None:
 
 
 def _labelled_containers(engine: Engine) -> list[Any]:
-    filters = {"label": f"dev.servekit.test.session={SESSION}"}
+    filters: dict[str, Any] = {"label": f"dev.servekit.test.session={SESSION}"}
     return list(engine.client.containers.list(all=True, ignore_removed=True, filters=filters))
 
 

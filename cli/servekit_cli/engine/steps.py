@@ -70,6 +70,11 @@ class Steps:
                 return None
 
     @property
+    def all(self) -> list[Step]:
+        """The steps, in the order in which they started."""
+        return list(self._steps.values())
+
+    @property
     def failed(self) -> Step | None:
         """The step that failed; None if none did."""
         # When one fails the others are ended, and say that they were canceled.
