@@ -8,7 +8,7 @@ import os
 import posixpath
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,7 +63,8 @@ def plan_installation(
     if lock is not None:
         reader.add_texts({LOCK_NAME: make_plain(lock.text), "runtime.lock": lock.runtime_text})
         reader.add_paths("", list_required_paths(lock.text), LOCK_NAME)
-        return reader.finish("")
+        installation = reader.finish("")
+        return installation if spec.build.names_dependencies else replace(installation, folder=None)
     if not spec.build.names_dependencies:
         return Installation()
     requirements = "# What servekit needs to serve; both are resolved together.\n" + _join(runtime)

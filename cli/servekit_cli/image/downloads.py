@@ -17,6 +17,7 @@ __all__ = [
     "list_hash_options",
     "list_secrets",
     "make_arguments_block",
+    "mount_install_folder",
     "quote_word",
 ]
 
@@ -59,12 +60,13 @@ def list_secrets(facts: BuildFacts, *, all_of_them: bool = False) -> tuple[Mount
 
 
 def install_with_apt(packages: Iterable[str], facts: BuildFacts) -> Run:
-    """Install Debian packages and leave nothing else behind."""
+    """Install Debian packages and leave nothing else behind, logs with their times included."""
     install = f"apt-get install -y --no-install-recommends {' '.join(packages)}"
+    leftovers = "/var/log/apt /var/log/dpkg.log /var/cache/ldconfig"
     if facts.has_mounts:
         caches = (CacheMount("/var/cache/apt", is_locked=True), CacheMount("/var/lib/apt/lists", is_locked=True))
-        return Run(("apt-get update", install), mounts=caches)
-    return Run(("apt-get update", install, "rm -rf /var/lib/apt/lists/*"))
+        return Run(("apt-get update", install, f"rm -rf {leftovers}"), mounts=caches)
+    return Run(("apt-get update", install, f"rm -rf {leftovers} /var/lib/apt/lists/*"))
 
 
 def list_hash_options(facts: BuildFacts) -> tuple[str, ...]:
@@ -87,6 +89,11 @@ def quote_word(word: str) -> str:
     is_readable_in_double_quotes = not any(character in word for character in '"$`\\')
     quoted = shlex.quote(word)
     return f'"{word}"' if quoted != word and is_readable_in_double_quotes else quoted
+
+
+def mount_install_folder(facts: BuildFacts) -> BindMount:
+    """Mount what says what to install; a folder that is built in place has to be writable."""
+    return BindMount(INSTALL_FOLDER, ".servekit/install", is_writable=facts.has_local_folders)
 
 
 class UvRun:
@@ -123,7 +130,7 @@ class UvRun:
         self,
         *arguments: str,
         folder: str | None = None,
-        reads_files: bool = False,
+        files: BindMount | None = None,
         compiled: Literal["fill", "use"] | None = None,
     ) -> Run:
         """Install what the arguments of `uv pip install` name.
@@ -131,7 +138,7 @@ class UvRun:
         Args:
             arguments: As a program gets them; they are quoted for the shell here.
             folder: Where relative paths go out from.
-            reads_files: Whether they name files of `.servekit/install/`.
+            files: The mount of the files that they name.
             compiled: `fill` puts what is downloaded and compiled into a cache of this stage, `use` installs
                 from that of the stage `compile` and from nowhere else.
         """
@@ -140,15 +147,11 @@ class UvRun:
         command = f"{cache}{self.program} pip install{offline}{self._python} {' '.join(map(quote_word, arguments))}"
         commands = [command] if folder is None else [f"cd {shlex.quote(folder)}", command]
         if not self._facts.has_mounts:
-            get, drop = f"pip install --no-cache-dir uv=={self._facts.uv_version}", "pip uninstall --yes uv"
+            get, drop = f"pip install --no-cache-dir {quote_word(self._facts.uv)}", "pip uninstall --yes uv"
             return Run((get, *commands, drop))
-        files = self._mount_files() if reads_files else ()
+        mounts = self.mounts
         if compiled == "use":
-            return Run(tuple(commands), (*files, _TOOLS, BindMount(_COMPILED, _COMPILED, "compile", is_writable=True)))
-        if compiled == "fill":
-            return Run(tuple(commands), (*files, _TOOLS, *list_secrets(self._facts)))
-        return Run(tuple(commands), (*files, *self.mounts))
-
-    def _mount_files(self) -> tuple[Mount, ...]:
-        # A folder that is built in place has to be writable.
-        return (BindMount(INSTALL_FOLDER, ".servekit/install", is_writable=self._facts.has_local_folders),)
+            mounts = (_TOOLS, BindMount(_COMPILED, _COMPILED, "compile", is_writable=True))
+        elif compiled == "fill":
+            mounts = (_TOOLS, *list_secrets(self._facts))
+        return Run(tuple(commands), (files, *mounts) if files else mounts)

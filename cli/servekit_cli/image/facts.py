@@ -16,7 +16,7 @@ class BuildFacts:
     Attributes:
         servekit_version: The version that builds.
         runtime_requirements: What the server and a worker need in the image.
-        uv_version: The version of uv that installs.
+        uv: The requirement for the uv that installs, such as `uv==0.9.7`.
         servekit_wheel: The wheel in `.servekit/` that servekit is installed from; None for a release, which
             comes from the index.
         has_mounts: Whether the engine builds with BuildKit, which mounts files and caches.
@@ -38,7 +38,7 @@ class BuildFacts:
 
     servekit_version: str
     runtime_requirements: tuple[str, ...]
-    uv_version: str
+    uv: str
     servekit_wheel: str | None = None
     has_mounts: bool = True
     has_links: bool = True

@@ -17,6 +17,7 @@ from servekit_cli.image.downloads import (
     list_hash_options,
     list_secrets,
     make_arguments_block,
+    mount_install_folder,
 )
 from servekit_cli.image.facts import BuildFacts
 from servekit_cli.image.python import (
@@ -47,7 +48,10 @@ from servekit_cli.image.steps import (
     WorkingDirectory,
 )
 
-__all__ = ["plan_base", "plan_dockerfile"]
+__all__ = ["BASE_LABEL", "plan_base", "plan_dockerfile"]
+
+BASE_LABEL: Final = "dev.servekit.base"
+"""What the labels of a base image begin with."""
 
 _DEFAULT_PORT: Final = 5000
 _FOLDER: Final = "/run/servekit"
@@ -83,9 +87,9 @@ def plan_base(facts: BuildFacts) -> Dockerfile:
     facts = replace(facts, base_image=None, has_lock=False, install_folder=None, default_python=f"${{{python.name}}}")
     labels: tuple[Step, ...] = (
         Argument(python.name),
-        Label("dev.servekit.base.version", facts.servekit_version),
-        Label("dev.servekit.base.python", argument=python.name),
-        Label("dev.servekit.base.requirements", digest_requirements(facts.runtime_requirements)),
+        Label(f"{BASE_LABEL}.version", facts.servekit_version),
+        Label(f"{BASE_LABEL}.python", argument=python.name),
+        Label(f"{BASE_LABEL}.requirements", digest_requirements(facts.runtime_requirements)),
     )
     comment = "What `servekit build` compares when it looks for a base image that fits."
     blocks = (*list_base_blocks(BuildSpec(), facts), Block(comment, labels))
@@ -160,7 +164,7 @@ def _install(build: BuildSpec, facts: BuildFacts, *, compiled: Literal["fill", "
     else:
         arguments = ("-r", f"{INSTALL_FOLDER}/requirements.txt", *facts.installs)
     folder = f"{INSTALL_FOLDER}/{facts.install_folder}"
-    return UvRun(build, facts).install(*arguments, folder=folder, reads_files=True, compiled=compiled)
+    return UvRun(build, facts).install(*arguments, folder=folder, files=mount_install_folder(facts), compiled=compiled)
 
 
 def _make_servekit_block(build: BuildSpec, facts: BuildFacts) -> Block:
@@ -198,8 +202,9 @@ def _make_files_block(facts: BuildFacts) -> Block:
 
 
 def _make_start_block(spec: Spec) -> Block:
-    probe = Healthcheck(
-        ("python", "-m", "servekit.server.probe"),
+    port = spec.serve.port or _DEFAULT_PORT
+    healthcheck = Healthcheck(
+        ("python", "-m", "servekit.server.healthcheck", *([] if port == _DEFAULT_PORT else [str(port)])),
         interval_seconds=10,
         timeout_seconds=10,
         start_period_seconds=math.ceil(spec.serve.setup_timeout),
@@ -209,8 +214,10 @@ def _make_start_block(spec: Spec) -> Block:
         (
             WorkingDirectory("/app"),
             User(f"{USER_ID}:{USER_ID}"),
-            Expose(spec.serve.port or _DEFAULT_PORT),
-            probe,
+            # Any free port is none that could be published.
+            *([] if spec.serve.port else [Environment((("PORT", str(port)),))]),
+            Expose(port),
+            healthcheck,
             StopSignal("SIGTERM"),
             Entrypoint(("/usr/bin/tini", "--")),
             Command(("python", "-m", "servekit.server")),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -83,7 +84,7 @@ def prepare_build(spec: Spec, engine: EngineFacts, weights: Iterable[WeightFile]
     facts = BuildFacts(
         servekit_version=own.version,
         runtime_requirements=runtime,
-        uv_version=_read_uv_version(),
+        uv=f"uv=={version('uv')}",
         servekit_wheel=own.wheel,
         has_mounts=engine.has_mounts,
         has_links=engine.has_links,
@@ -116,12 +117,6 @@ def _list_weight_paths(spec: Spec) -> Iterator[str]:
         yield entry.target
         if not entry.is_remote:
             yield entry.source
-
-
-def _read_uv_version() -> str:
-    from importlib.metadata import version  # noqa: PLC0415
-
-    return version("uv")
 
 
 def _read_dockerfile(spec: Spec) -> str | None:

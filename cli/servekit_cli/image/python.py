@@ -18,6 +18,7 @@ from servekit_cli.image.downloads import (
 from servekit_cli.image.facts import BuildFacts
 from servekit_cli.image.steps import (
     Argument,
+    BindMount,
     Block,
     Copy,
     Environment,
@@ -36,7 +37,8 @@ USER_ID: Final = 10001
 _OLDEST: Final = (3, 11)
 # The modules of the runtime's packages: importing them writes the bytecode of what they need of the standard library.
 _RUNTIME_MODULES: Final = (
-    "fastapi, jsonschema_rs, msgspec, python_multipart, structlog, urllib3, uvicorn.main, uvloop, yaml"
+    "argparse, ctypes, difflib, fastapi, jsonschema_rs, msgspec, python_multipart, structlog, urllib3, "
+    "uvicorn.main, uvloop, yaml"
 )
 # Their wheels hold debug symbols: 16 MB of 20.
 _UNSTRIPPED: Final = ("httptools", "uvloop", "yaml")
@@ -60,9 +62,10 @@ def make_tools_stage(build: BuildSpec, facts: BuildFacts) -> Stage:
     """Make the stage that has what builds the image and does not stay in it, and the init process."""
     needs_strip = facts.has_mounts and _is_plain_python(build, facts)
     packages = [*([] if facts.base_image else ["tini"]), *(["binutils"] if needs_strip else [])]
-    steps: list[Step] = [*list_arguments(build, facts)]
+    steps: list[Step] = []
     if facts.has_mounts:
-        install = f"pip install --no-cache-dir --root-user-action=ignore uv=={facts.uv_version}"
+        steps += list_arguments(build, facts)
+        install = f"pip install --no-cache-dir --root-user-action=ignore {quote_word(facts.uv)}"
         steps.append(Run((install,), mounts=list_secrets(facts)))
     if packages:
         steps.append(install_with_apt(packages, facts))
@@ -80,7 +83,7 @@ def list_base_blocks(build: BuildSpec, facts: BuildFacts) -> tuple[Block, ...]:
         make_arguments_block(build, facts),
         *([_make_cuda_python_block(build, facts, uv)] if build.cuda else []),
         _make_environment_block(build),
-        _make_user_block(facts),
+        _make_user_block(build, facts),
         _make_runtime_block(build, facts, uv),
     )
 
@@ -138,20 +141,28 @@ def _make_environment_block(build: BuildSpec) -> Block:
     return Block(comment, (Environment(tuple(variables)),))
 
 
-def _make_user_block(facts: BuildFacts) -> Block:
-    make = f"useradd --uid {USER_ID} --gid servekit --create-home --no-log-init --shell /usr/sbin/nologin servekit"
+def _make_user_block(build: BuildSpec, facts: BuildFacts) -> Block:
+    # On another system than the tools' the one that needs no libraries, which is larger.
+    tini = "tini" if _is_plain_python(build, facts) else "tini-static"
+    home = "/home/servekit"
+    commands = (
+        f"echo servekit:x:{USER_ID}: >> /etc/group",
+        f"echo servekit:x:{USER_ID}:{USER_ID}::{home}:/usr/sbin/nologin >> /etc/passwd",
+        f"mkdir -p {home}",
+        f"chown {USER_ID}:{USER_ID} {home}",
+    )
     return Block(
-        "The server runs as this user, below an init process that ends what a model leaves running.",
-        (
-            Run((f"groupadd --gid {USER_ID} servekit", make)),
-            Copy("/usr/bin/tini-static", "/usr/bin/tini", stage="tools", is_linked=facts.has_links),
-        ),
+        "The server runs as this user, below an init process that ends what a model leaves running. (useradd is not\n"
+        "on every base, and notes the date, so that no two images would be the same.)",
+        (Run(commands), Copy(f"/usr/bin/{tini}", "/usr/bin/tini", stage="tools", is_linked=facts.has_links)),
     )
 
 
 def _make_runtime_block(build: BuildSpec, facts: BuildFacts, uv: UvRun) -> Block:
     if facts.has_lock:
-        install = uv.install(*list_hash_options(facts), "-r", f"{INSTALL_FOLDER}/runtime.lock", reads_files=True)
+        # This file alone, so that what the project adds to the lock does not make the step run again.
+        lock = BindMount(f"{INSTALL_FOLDER}/runtime.lock", ".servekit/install/runtime.lock")
+        install = uv.install(*list_hash_options(facts), "-r", lock.target, files=lock)
     else:
         install = uv.install(*facts.runtime_requirements)
     more = [f"PYTHONDONTWRITEBYTECODE= {_python(f'import {_RUNTIME_MODULES}')}"]
