@@ -7,17 +7,17 @@ dying before that. The crew knows nothing of predictions; what a death means for
 import asyncio
 import contextlib
 import contextvars
-import random
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from servekit.errors import PredictorError, ServekitError, SetupError, SignatureError
+from servekit.runtime.backoff import Backoff
 from servekit.runtime.handle import ProcessHandle, ThreadHandle, WorkerHandle, WorkerState
+from servekit.runtime.health import HealthChecks
 from servekit.runtime.model import Model, SetupRecord
 from servekit.runtime.protocol import (
     Completed,
     Health,
-    HealthCheck,
     Loaded,
     Log,
     Metric,
@@ -72,10 +72,6 @@ class Crew:
         has_abandoned: Threads of a worker that was given up may still run in this process.
     """
 
-    _MAX_PAUSE_SECONDS = 60.0
-    _SETTLED_SECONDS = 10.0
-    """A ready worker that lives this long has proved itself: the next death is the first again."""
-
     def __init__(self, settings: WorkerSettings, serve: ServeSpec, events: CrewEvents, python: str) -> None:
         self.workers: list[WorkerHandle] = []
         self.model: Model | None = None
@@ -89,14 +85,13 @@ class Crew:
         self._events = events
         self._python = python
         self._count = 0
-        self._failures = 0
+        self._backoff = Backoff()
+        self._health = HealthChecks(serve.healthcheck_timeout)
         self._may_set_up = False
         self._is_closing = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._changed = asyncio.Event()
-        self._health: dict[int, asyncio.Future[str | None]] = {}
-        self._health_count = 0
 
     # ------------------------------------------------------------------ life
 
@@ -188,11 +183,9 @@ class Crew:
 
     async def check_health(self) -> str | None:
         """Ask every ready worker; return the first complaint, or None when all are well."""
-        ready = [worker for worker in self.workers if worker.state is WorkerState.READY]
         if self.model is None or not self.model.has_healthcheck:
             return None
-        answers = await asyncio.gather(*(self._check_one(worker) for worker in ready))
-        return next((answer for answer in answers if answer is not None), None)
+        return await self._health.ask(worker for worker in self.workers if worker.state is WorkerState.READY)
 
     # ------------------------------------------------------------------ WorkerEvents
 
@@ -220,6 +213,7 @@ class Crew:
         self._drop(worker)
         had_been_ready = worker.was_ready
         self.has_abandoned |= worker.is_abandoned
+        self._health.give_up(worker, reason)
         self._events.on_worker_gone(worker, reason)
         if not self._is_closing and worker.generation == self.generation:
             if not had_been_ready and worker.failure is None:
@@ -238,9 +232,7 @@ class Crew:
             case SetupFailed():
                 self._on_setup_failed(worker, message)
             case Health():
-                answer = self._health.get(message.number)
-                if answer is not None and not answer.done():
-                    answer.set_result(message.error)
+                self._health.take(message)
             case Log():
                 self.on_output(worker, message.source, message.text)
             case _:
@@ -305,7 +297,7 @@ class Crew:
         self.failure = error
         if not self.is_ready:  # else the record is that of the workers which go on
             self.setup.end("failed", f"{error}\n")
-        self._events.on_setup_failure(error, self._choose_pause(worker, had_been_ready=False))
+        self._events.on_setup_failure(error, self._backoff.choose(worker, had_been_ready=False))
         self._changed.set()
 
     def _limit_setup(self, worker: WorkerHandle) -> None:
@@ -326,19 +318,8 @@ class Crew:
         worker.kill()
 
     def _schedule_replacement(self, worker: WorkerHandle, *, had_been_ready: bool) -> None:
-        pause = self._choose_pause(worker, had_been_ready=had_been_ready)
+        pause = self._backoff.choose(worker, had_been_ready=had_been_ready)
         self._spawn(self._replace_after(pause))
-
-    def _choose_pause(self, worker: WorkerHandle, *, had_been_ready: bool) -> float:
-        """Choose how long to wait before a worker is replaced, once for each: 0 but for those that keep dying."""
-        if worker.pause is None:
-            lived = asyncio.get_running_loop().time() - worker.started_at
-            self._failures = 0 if had_been_ready and lived > self._SETTLED_SECONDS else self._failures + 1
-            worker.pause = 0.0
-            if not had_been_ready or self._failures > 1:
-                longest = min(self._MAX_PAUSE_SECONDS, 0.5 * 2.0 ** min(self._failures, 10))
-                worker.pause = random.uniform(longest / 2, longest)  # noqa: S311 - spreads load, hides nothing
-        return worker.pause
 
     async def _replace_after(self, pause: float) -> None:
         await asyncio.sleep(pause)
@@ -362,20 +343,6 @@ class Crew:
         while self.workers:
             self._changed.clear()
             await self._changed.wait()
-
-    async def _check_one(self, worker: WorkerHandle) -> str | None:
-        self._health_count += 1
-        number = self._health_count
-        answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self._health[number] = answer
-        worker.send(HealthCheck(number))
-        try:
-            # The worker keeps the limit itself; a worker whose loop is held up cannot.
-            return await asyncio.wait_for(answer, self._serve.healthcheck_timeout + 1)
-        except TimeoutError:
-            return f"worker {worker.number} does not answer; the model may hold up its event loop or the GIL"
-        finally:
-            self._health.pop(number, None)
 
     def _spawn(self, body: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(body, context=contextvars.Context())

@@ -152,8 +152,12 @@ class ProcessHandle(WorkerHandle):
         self._watcher = asyncio.get_running_loop().create_task(
             self._watch(process, link), context=contextvars.Context()
         )
-        await process.read_output(partial(self._events.on_output, self))
-        await asyncio.get_running_loop().create_connection(lambda: link, sock=process.socket)
+        try:
+            await process.read_output(partial(self._events.on_output, self))
+            await asyncio.get_running_loop().create_connection(lambda: link, sock=process.socket)
+        except BaseException:
+            process.let_go()
+            raise
         self._link = link
 
     def kill(self) -> None:

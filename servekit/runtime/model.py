@@ -38,16 +38,10 @@ class Model:
     @classmethod
     def from_message(cls, loaded: Loaded) -> "Model":
         """Decode what a worker said of itself."""
-        return cls(
-            input_schema=msgspec.json.decode(loaded.input_schema),
-            output_schema=msgspec.json.decode(loaded.output_schema),
-            is_async=loaded.is_async,
-            streams=loaded.streams,
-            concatenates=loaded.concatenates,
-            uses_files=loaded.uses_files,
-            has_secrets=loaded.has_secrets,
-            has_healthcheck=loaded.has_healthcheck,
-        )
+        fields = msgspec.structs.asdict(loaded)
+        for name in ("input_schema", "output_schema"):
+            fields[name] = msgspec.json.decode(fields[name])
+        return cls(**fields)
 
 
 @dataclass

@@ -56,6 +56,7 @@ class ChildProcess:
             theirs.close()
         self._exit_code: asyncio.Future[int] = self._loop.create_future()
         self._pipes: list[_Pipe] = []
+        self._unread = [("stdout", self._process.stdout), ("stderr", self._process.stderr)]
         # It ends with the process, and nobody has to wait for it.
         run = contextvars.Context().run
         threading.Thread(target=run, args=(self._wait,), name=f"wait-{self.pid}", daemon=True).start()
@@ -67,7 +68,8 @@ class ChildProcess:
 
     async def read_output(self, on_text: Callable[[str, str], None]) -> None:
         """Have what is written to its file descriptors 1 and 2 passed on, as `on_text(source, text)`."""
-        for source, stream in (("stdout", self._process.stdout), ("stderr", self._process.stderr)):
+        while self._unread:
+            source, stream = self._unread.pop(0)  # from here on it is the loop's, which closes it
             pipe = _Pipe(source, on_text)
             await self._loop.connect_read_pipe(partial(_same, pipe), cast("IO[bytes]", stream))
             self._pipes.append(pipe)
@@ -85,6 +87,13 @@ class ChildProcess:
                     await pipe.ended.wait()
         for pipe in self._pipes:
             pipe.close()
+
+    def let_go(self) -> None:
+        """Close the socket and the pipes, as far as no loop has taken them over yet."""
+        self.socket.close()
+        for _, stream in self._unread:
+            if stream is not None:
+                stream.close()
 
     def kill(self) -> None:
         """End it now, with all that it has started."""

@@ -272,3 +272,20 @@ async def test_a_setup_that_wants_arguments_is_refused_in_words(run_pool: RunPoo
 
     assert "setup() without arguments" in str(error)
     assert "Traceback" not in str(error)
+
+
+async def test_a_worker_that_dies_of_its_healthcheck_is_told_at_once(run_pool: RunPool) -> None:
+    code = """
+        import os
+        class Predictor:
+            def predict(self) -> str:
+                return ""
+            def healthcheck(self) -> bool:
+                os._exit(3)
+    """
+    async with run_pool(code, healthcheck_timeout=3600) as pool:
+        complaint = await pool.check_health()
+
+    assert complaint is not None
+    assert "worker 1 is gone" in complaint
+    assert "3" in complaint
