@@ -33,10 +33,10 @@ def run(
     if sbom is not None and str(sbom) == "-" and as_json:
         raise UsageError("--json and --sbom - both write to stdout.\nName a file for one of them.")
     from servekit_cli.engine import connect  # noqa: PLC0415 - Docker's SDK takes its time
-    from servekit_cli.image.inspection import inspect_image  # noqa: PLC0415
+    from servekit_cli.image.inspection import inspect  # noqa: PLC0415
 
     with connect() as engine:
-        inspection = inspect_image(engine, image)
+        inspection = inspect(engine, image)
         if sbom is not None:
             _write_sbom(engine, inspection, sbom)
     if as_json:

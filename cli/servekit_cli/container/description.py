@@ -6,6 +6,7 @@ from collections.abc import Generator
 from typing import Any, Final
 
 import requests
+import urllib3
 from docker.errors import APIError
 from docker.models.containers import Container
 
@@ -55,7 +56,9 @@ def describe_image(
         except APIError as error:
             message = f"The image cannot be started: {error.explanation}\n{_REMEDY}"
             raise ImageBuildError(message) from error
-        except requests.exceptions.ReadTimeout as error:
+        except (requests.exceptions.ReadTimeout, requests.exceptions.ConnectionError) as error:
+            if not _is_timeout(error):
+                raise  # the engine went away
             raise SetupError(f"the predictor's module was not imported within {seconds:g} seconds") from error
         answer, complaint = (_read(container, source) for source in ("stdout", "stderr"))
     if code:
@@ -88,6 +91,13 @@ def _create(engine: Engine, image: str, name: str, platform: str | None) -> Cont
         )
     except APIError as error:
         raise ContainerError(f"No container could be made of {image}: {error.explanation}") from error
+
+
+def _is_timeout(error: requests.exceptions.RequestException) -> bool:
+    """Whether time ran out; once an answer has begun, requests calls that a lost connection."""
+    return isinstance(error, requests.exceptions.ReadTimeout) or isinstance(
+        next(iter(error.args), None), urllib3.exceptions.ReadTimeoutError
+    )
 
 
 def _read(container: Container, source: str) -> str:

@@ -1,16 +1,12 @@
 """An image as the engine and its labels describe it, without starting it."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from docker.errors import APIError, ImageNotFound
+from servekit_cli.engine import Engine, inspect_image
+from servekit_cli.image.labels import LabelFacts, read_labels
 
-from servekit.errors import ImageError
-from servekit_cli.engine import Engine
-from servekit_cli.image.labels import ImageFacts, read_labels
-
-__all__ = ["Inspection", "inspect_image"]
+__all__ = ["Inspection", "inspect"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,7 @@ class Inspection:
     platform: str
     size: int
     created: str
-    facts: ImageFacts
+    facts: LabelFacts
 
     def to_json(self) -> dict[str, Any]:
         """Give everything as one JSON object."""
@@ -58,30 +54,20 @@ class Inspection:
 _SIMPLE = ("title", "version", "revision", "source", "servekit", "python")
 
 
-def inspect_image(engine: Engine, name: str) -> Inspection:
+def inspect(engine: Engine, name: str) -> Inspection:
     """Inspect an image by its name or id.
 
     Raises:
         EngineError: The engine went away.
         ImageError: It is not here, or was not built by servekit.
     """
-    with engine.faults():
-        try:
-            image = engine.client.images.get(name)
-        except ImageNotFound:
-            raise ImageError(
-                f'There is no image "{name}" here.\n'
-                f"Fetch it with `docker pull {name}`, or build it: servekit build -t {name}"
-            ) from None
-        except APIError as error:
-            raise ImageError(f"The engine cannot look for the image {name}: {error.explanation}") from error
-    attributes: Mapping[str, Any] = image.attrs
+    image = inspect_image(engine, name)
     return Inspection(
         name=name,
-        id=str(image.id),
-        tags=tuple(image.tags),
-        platform=f"{attributes.get('Os', 'unknown')}/{attributes.get('Architecture', 'unknown')}",
-        size=int(attributes.get("Size", 0)),
-        created=str(attributes.get("Created", "")),
+        id=image.id,
+        tags=image.names,
+        platform=image.platform,
+        size=image.size_bytes,
+        created=image.created,
         facts=read_labels(name, image.labels),
     )

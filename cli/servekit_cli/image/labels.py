@@ -26,7 +26,7 @@ __all__ = [
     "SPEC",
     "TITLE",
     "VERSION",
-    "ImageFacts",
+    "LabelFacts",
     "make_labels",
     "read_labels",
 ]
@@ -45,7 +45,7 @@ GPU: Final = "dev.servekit.gpu"
 
 
 @dataclass(frozen=True)
-class ImageFacts:
+class LabelFacts:
     """What the labels of an image say; what is not known is None.
 
     Attributes:
@@ -100,7 +100,7 @@ def make_labels(spec: Spec, description: Description, source: SourceFacts) -> di
     return {name: text for name, text in labels.items() if text is not None}
 
 
-def read_labels(name: str, labels: Mapping[str, str]) -> ImageFacts:
+def read_labels(name: str, labels: Mapping[str, str]) -> LabelFacts:
     """Read the labels of an image.
 
     Args:
@@ -116,7 +116,7 @@ def read_labels(name: str, labels: Mapping[str, str]) -> ImageFacts:
             f"Build one with `servekit build -t {name}`; other images are run with `docker run {name}`."
         )
     try:
-        return ImageFacts(
+        return LabelFacts(
             title=labels.get(TITLE),
             version=labels.get(VERSION),
             revision=labels.get(REVISION),
