@@ -4,8 +4,10 @@ import random
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
+from engine_proxy import EngineProxy
 from model_images import SECONDS, SERVEKIT, Command, MakeModelImage
 from serving import wait_until
 
@@ -185,6 +187,19 @@ def test_a_container_that_is_killed_in_a_prediction_is_told(engine: Engine, slee
         assert command.wait() == 13
     assert "was killed (exit code 137, SIGKILL)" in command.stderr
     assert "during the prediction" in command.stderr
+
+
+def test_an_engine_that_goes_away_in_a_prediction_is_told(engine: Engine, sleeper: str, tmp_path: Path) -> None:
+    assert engine.endpoint.socket is not None, "the tests' engine is on this machine"
+    with EngineProxy(tmp_path, engine.endpoint.socket) as proxy:
+        with Command("predict", sleeper, DOCKER_HOST=f"unix://{proxy.path}") as command:
+            command.wait_for("begun", "stdout")
+            proxy.cut()
+
+            assert command.wait() == 10
+        wait_until(lambda: not containers_of(engine, sleeper))
+    assert "The engine went away during the prediction" in command.stderr
+    assert "may still be there" in command.stderr
 
 
 def test_an_image_whose_server_does_not_start_shows_its_last_words(model_image: MakeModelImage) -> None:

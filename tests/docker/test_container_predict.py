@@ -78,6 +78,31 @@ def test_an_input_is_checked_before_a_container_is_made(greeter: str, arguments:
     assert "loading" not in done.stderr
 
 
+def test_an_input_that_only_the_model_can_refuse_is_told_as_such(model_image: MakeModelImage) -> None:
+    image = model_image("""
+        from pydantic import BaseModel, field_validator
+
+        class Point(BaseModel):
+            x: int
+
+            @field_validator("x")
+            @classmethod
+            def check(cls, value: int) -> int:
+                if value % 2 == 0:
+                    raise ValueError("must be odd")
+                return value
+
+        class Predictor:
+            def predict(self, point: Point) -> int:
+                return point.x
+    """)
+
+    done = predict(image, "-i", 'point={"x": 2}')
+
+    assert done.returncode == 2
+    assert done.stderr.endswith("Error: input.point.x: must be odd\n")
+
+
 def test_the_container_gets_variables(greeter: str, tmp_path: Path) -> None:
     (tmp_path / "variables").write_text("# greetings\n\nGREETING=from a file\n")
 

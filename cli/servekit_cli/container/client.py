@@ -144,6 +144,17 @@ class RemotePrediction:
             message = "the events ended before the prediction did"
             raise httpx.RemoteProtocolError(message)
 
+    async def refuse_bad_input(self) -> None:
+        """Find out whether it failed for its input, which only an answer that is no stream says.
+
+        A second PUT of the same id gets the prediction that is there.
+
+        Raises:
+            InputError: It did.
+            httpx.TransportError: The connection broke off.
+        """
+        _raise_input_error(await self._http.put(self._path, json={}))
+
     async def cancel(self) -> None:
         """Ask it to stop. A server that cannot be asked has other ways to notice."""
         with contextlib.suppress(httpx.HTTPError):
@@ -163,10 +174,20 @@ async def _raise_refusal(answer: httpx.Response) -> None:
     if answer.is_success:
         return
     await answer.aread()
+    _raise_input_error(answer)
+    raise PredictionFailedError(f"The server refused the prediction ({answer.status_code}): {_detail(answer)}")
+
+
+def _raise_input_error(answer: httpx.Response) -> None:
     detail: Any = _json(answer)
     if answer.status_code == _UNPROCESSABLE and isinstance(detail, list):
-        raise InputError(detail)  # pyright: ignore[reportUnknownArgumentType] # JSON
-    raise PredictionFailedError(f"The server refused the prediction ({answer.status_code}): {_detail(answer)}")
+        problems: list[dict[str, Any]] = detail  # pyright: ignore[reportUnknownVariableType] # JSON
+        raise InputError([{**problem, "loc": _without_body(problem["loc"])} for problem in problems])
+
+
+def _without_body(place: list[Any]) -> list[Any]:
+    """Name a place in an input as everywhere on the command line, which knows of no request."""
+    return place[1:] if place[:1] == ["body"] else place
 
 
 def _detail(answer: httpx.Response) -> str:

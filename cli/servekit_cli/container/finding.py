@@ -1,16 +1,14 @@
 """An image by its name: here, or from its registry."""
 
-from docker.errors import APIError, ImageNotFound
-
 from servekit.errors import ImageError
 from servekit_cli.container.image import ModelImage, read_image
-from servekit_cli.engine import Engine
+from servekit_cli.engine import Engine, find_image, inspect_image, pull_image
 from servekit_cli.terminal import show_progress
 
-__all__ = ["find_image"]
+__all__ = ["find_model_image"]
 
 
-def find_image(engine: Engine, name: str, *, pull: bool = False) -> ModelImage:
+def find_model_image(engine: Engine, name: str, *, pull: bool = False) -> ModelImage:
     """Find an image that servekit has built.
 
     One that is not here is asked for at its registry, if its name has one; a name without would be looked
@@ -24,31 +22,20 @@ def find_image(engine: Engine, name: str, *, pull: bool = False) -> ModelImage:
     Raises:
         EngineError: The engine went away.
         ImageError: It is nowhere, or was not built by servekit.
+        UsageError: It cannot be the name of an image.
     """
-    with engine.faults():
-        if pull:
-            _pull(engine, name)
-        try:
-            image = engine.client.images.get(name)
-        except ImageNotFound:
-            if not _has_registry(name):
-                raise ImageError(_not_here(name)) from None
-            _pull(engine, name)
-            image = engine.client.images.get(name)
-        except APIError as error:
-            raise ImageError(f"The engine cannot look for the image {name}: {error.explanation}") from error
-    return read_image(name, str(image.id), image.labels)
+    facts = None if pull else find_image(engine, name)
+    if facts is None:
+        if not pull and not _has_registry(name):
+            raise ImageError(_not_here(name))
+        _pull(engine, name)
+        facts = inspect_image(engine, name)
+    return read_image(name, facts.id, facts.labels)
 
 
 def _pull(engine: Engine, name: str) -> None:
-    with show_progress(f"Pulling {name}", done=f"Pulled {name}"):
-        try:
-            engine.client.images.pull(name)
-        except APIError as error:
-            raise ImageError(f"{name} cannot be pulled: {error.explanation}\n{_PULL_REMEDY}") from error
-
-
-_PULL_REMEDY = "Correct the name; or log in to its registry, if it is private: docker login REGISTRY"
+    with show_progress(f"Pulling {name}", done=f"Pulled {name}") as progress:
+        pull_image(engine, name, lambda far: progress.update(f"Pulling {name}: {far}"))
 
 
 def _has_registry(name: str) -> bool:
@@ -59,7 +46,7 @@ def _has_registry(name: str) -> bool:
 
 def _not_here(name: str) -> str:
     return (
-        f'There is no image "{name}" here.\n'
+        f'There is no image "{name}" on this engine.\n'
         f"Build it in the project's folder: servekit build -t {name}\n"
         "If it is at Docker Hub, give --pull."
     )

@@ -1,6 +1,5 @@
 """An image that servekit has built, as its labels describe it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,12 +9,11 @@ from pydantic import ValidationError
 from servekit.errors import ImageError
 from servekit.runtime.model import Model
 from servekit.spec import ServeSpec
+from servekit_cli.image.labels import SCHEMA, read_labels
 
 __all__ = ["ModelImage", "read_image"]
 
-_SCHEMA: Final = "dev.servekit.schema"
-_SPEC: Final = "dev.servekit.spec"
-_GPU: Final = "dev.servekit.gpu"
+_TRAITS: Final = ("is_async", "streams", "concatenates", "uses_files", "has_secrets", "has_healthcheck")
 
 
 @dataclass(frozen=True)
@@ -43,39 +41,31 @@ def read_image(name: str, image_id: str, labels: Mapping[str, str]) -> ModelImag
     Raises:
         ImageError: They are not those of an image that servekit has built.
     """
-    if _SCHEMA not in labels:
-        raise ImageError(
-            f"{name} was not built by servekit: it has no label {_SCHEMA}.\n"
-            f"Build one with `servekit build -t {name}`; other images are run with `docker run {name}`."
-        )
+    facts = read_labels(name, labels)
     return ModelImage(
         name=name,
         id=image_id,
-        model=_read_model(name, labels[_SCHEMA]),
-        serve=_read_serve(labels.get(_SPEC, "{}")),
-        wants_gpu=labels.get(_GPU) == "true",
+        model=_read_model(name, facts.schema),
+        serve=_read_serve(facts.spec),
+        wants_gpu=facts.wants_gpu,
     )
 
 
-def _read_model(name: str, label: str) -> Model:
+def _read_model(name: str, schema: Mapping[str, Any]) -> Model:
     try:
-        values: dict[str, Any] = json.loads(label)
         return Model(
-            input_schema=dict(values["input"]),
-            output_schema=dict(values["output"]),
-            **{trait: bool(values.get(trait, False)) for trait in _TRAITS},
+            input_schema=dict(schema["input"]),
+            output_schema=dict(schema["output"]),
+            **{trait: bool(schema.get(trait, False)) for trait in _TRAITS},
         )
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        message = f"The label {_SCHEMA} of {name} cannot be read: {error!r}\nBuild the image anew."
+    except (ValueError, TypeError, KeyError) as error:
+        message = f"The label {SCHEMA} of {name} has no schema of input and output.\nBuild the image anew."
         raise ImageError(message) from error
 
 
-_TRAITS: Final = ("is_async", "streams", "concatenates", "uses_files", "has_secrets", "has_healthcheck")
-
-
-def _read_serve(label: str) -> ServeSpec:
-    """Read what the image says of serving; its defaults, should another version of servekit have other fields."""
+def _read_serve(spec: Mapping[str, Any]) -> ServeSpec:
+    """Read what the image says of serving; the defaults, should another version of servekit have other fields."""
     try:
-        return ServeSpec.model_validate(json.loads(label).get("serve", {}))
-    except (ValidationError, ValueError, AttributeError):
+        return ServeSpec.model_validate(spec.get("serve", {}))
+    except ValidationError:
         return ServeSpec()

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import secrets
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
 import httpx
 
@@ -13,7 +14,7 @@ from servekit.spec import ServeSpec
 from servekit_cli.container.address import format_url, is_remote
 from servekit_cli.container.client import KEEP_ALIVE_SECONDS, ModelClient, Outcome
 from servekit_cli.container.endings import explain_end, explain_memory
-from servekit_cli.container.finding import find_image
+from servekit_cli.container.finding import find_model_image
 from servekit_cli.container.gpu import decide_gpu
 from servekit_cli.container.image import ModelImage
 from servekit_cli.container.interrupts import Interrupts
@@ -38,6 +39,8 @@ __all__ = ["predict_image"]
 
 _SETUP_MARGIN_SECONDS: Final = 60.0
 """The server gives up on a setup by itself; a container that has said nothing by then hangs."""
+
+_LAST_EVENTS_SECONDS: Final = 1.0
 
 _DEATH_SECONDS: Final = 5.0
 """How long the engine may take to tell of a container's end after the connection to it has broken off."""
@@ -66,7 +69,7 @@ def predict_image(engine: Engine, name: str, request: InputRequest, target: Targ
         PredictionFailedError: The prediction failed or ran out of time.
         WorkerDiedError: The predictor's process ended during the prediction.
     """
-    image = find_image(engine, name, pull=options.pull)
+    image = find_model_image(engine, name, pull=options.pull)
     fitted = fit_input(request, image.model.input_schema)
     check_target(target, image.model.output_schema)
     environ = {**os.environ, **options.environment}
@@ -141,7 +144,7 @@ class _Prediction:
                 raise await self._explain_death(container, "at its start")
             async with ModelClient(format_url(self._engine, "", port)) as client:
                 await self._wait_until_ready(client, container)
-                return await self._predict(client, container)
+                return await self._watch(container, self._predict(client))
         finally:
             self._progress.update("Stopping")
 
@@ -160,18 +163,37 @@ class _Prediction:
         if not is_ready:
             raise await self._explain_death(container, "during setup")
 
-    async def _predict(self, client: ModelClient, container: LiveContainer) -> Outcome:
+    async def _watch(self, container: LiveContainer, predicting: Coroutine[Any, Any, Outcome]) -> Outcome:
+        """Wait for a prediction, and no longer than there is a container that could make it."""
+        task = asyncio.create_task(predicting)
+        either: set[asyncio.Future[Any]] = {task, container.ended}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            # What it sent before its end may still be on its way.
+            await asyncio.wait({task}, timeout=_LAST_EVENTS_SECONDS)
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait({task})
+            raise
+        try:
+            if task.done():
+                return task.result()
+        except httpx.TransportError as error:
+            raise await self._explain_silence(container, error) from error
+        task.cancel()
+        raise await self._explain_death(container, "during the prediction")
+
+    async def _predict(self, client: ModelClient) -> Outcome:
         self._progress.update("Predicting")
         model = self._image.model
         prediction = client.predict(secrets.token_hex(8), self._body)
         with make_writer(model, self._target) as writer:
-            try:
-                await follow(prediction, writer if model.streams else None, self._progress)
-            except httpx.TransportError as error:
-                raise await self._explain_silence(container, error) from error
+            await follow(prediction, writer if model.streams else None, self._progress)
             assert prediction.outcome is not None, "events end with the outcome, or raise"
             if prediction.outcome.status is Status.SUCCEEDED:
                 writer.finish(bytes(prediction.outcome.output))
+            elif prediction.outcome.status is Status.FAILED:
+                await prediction.refuse_bad_input()
             return prediction.outcome
 
     async def _explain_silence(self, container: LiveContainer, error: httpx.TransportError) -> Exception:

@@ -11,7 +11,7 @@ from servekit.spec import ServeSpec
 from servekit_cli.border import EXIT_CODES
 from servekit_cli.container.address import format_url
 from servekit_cli.container.endings import End, explain_end
-from servekit_cli.container.finding import find_image
+from servekit_cli.container.finding import find_model_image
 from servekit_cli.container.gpu import decide_gpu
 from servekit_cli.container.interrupts import Interrupts
 from servekit_cli.container.life import LiveContainer
@@ -55,7 +55,7 @@ def serve_image(engine: Engine, name: str, options: RunOptions, flags: Mapping[s
         EngineError: The engine went away.
         ContainerError: The container could not be started, or was killed.
     """
-    image = find_image(engine, name, pull=options.pull)
+    image = find_model_image(engine, name, pull=options.pull)
     environ = {**os.environ, **options.environment}
     serve = override_serve(image.serve, environ, flags or {})
     publication = _publish(serve)
