@@ -21,6 +21,7 @@ COMMANDS: Final = (
     ("predict", "servekit_cli.commands.predict", "Run the predictor once, here or in an image, and print its output."),
     ("serve", "servekit_cli.commands.serve", "Serve the predictor over HTTP, here or in an image."),
     ("build", "servekit_cli.commands.build", "Build the image of the predictor."),
+    ("base", "servekit_cli.commands.base", "Make and list base images, which hold what is the same for many projects."),
     ("lock", "servekit_cli.commands.lock", "Pin every Python package of the image, with hashes, in servekit.lock."),
     (
         "inspect",
