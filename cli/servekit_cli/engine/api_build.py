@@ -14,7 +14,6 @@ from servekit.errors import EngineError
 from servekit_cli.engine.classic import ClassicReader
 from servekit_cli.engine.connection import Engine
 from servekit_cli.engine.events import BuildEvent, BuildFailed, ImageBuilt
-from servekit_cli.engine.labels import add_label_lines, split_labels
 from servekit_cli.engine.reports import JsonStream
 from servekit_cli.engine.request import BuildRequest
 from servekit_cli.engine.status import StatusReader
@@ -50,27 +49,22 @@ def build_by_api(engine: Engine, request: BuildRequest) -> Iterator[BuildEvent]:
 
 def _post(engine: Engine, request: BuildRequest, build_id: str) -> requests.Response:
     """Start the build. Not by the SDK's own method: that knows no BuildKit and writes a copy of the context."""
-    short_labels, long_labels = split_labels(request.labels)
-    instead: dict[str, bytes] = {}
-    if long_labels:
-        text = (request.context / request.dockerfile).read_text(encoding="utf-8")
-        instead[request.dockerfile] = add_label_lines(text, long_labels).encode()
     names = list_context(request.context, request.dockerfile)
     return _call(
         engine,
         "build",
-        params={**_parameters(engine, request, short_labels), "buildid": build_id},
-        data=stream_tar(request.context, names, instead),
+        params={**_parameters(engine, request), "buildid": build_id},
+        data=stream_tar(request.context, names),
         headers={"Content-Type": "application/x-tar", **_login(engine)},
     )
 
 
-def _parameters(engine: Engine, request: BuildRequest, labels: dict[str, str]) -> dict[str, str | list[str]]:
+def _parameters(engine: Engine, request: BuildRequest) -> dict[str, str | list[str]]:
     given = {
         "version": "2" if engine.features.kind == "buildkit" else "",
         "t": list(request.tags),
         "dockerfile": request.dockerfile,
-        "labels": json.dumps(labels),
+        "labels": json.dumps(dict(request.labels)),
         "buildargs": json.dumps(request.all_build_args),
         "platform": request.platform or "",
         "networkmode": request.network or "",

@@ -13,6 +13,7 @@ from servekit_cli.engine.client_build import build_by_client
 from servekit_cli.engine.connection import Engine
 from servekit_cli.engine.events import BuildEvent, BuildFailed, ImageBuilt
 from servekit_cli.engine.failure import describe_failure, is_engine_loss
+from servekit_cli.engine.features import Features
 from servekit_cli.engine.reference import check_tag
 from servekit_cli.engine.request import BuildRequest
 from servekit_cli.engine.steps import Steps
@@ -20,6 +21,7 @@ from servekit_cli.engine.views import BuildView
 
 __all__ = ["build_events", "build_image"]
 
+_LONGEST_LABEL: Final = 130_000  # an argument of a program may have 131072 bytes with its end, the name included
 _TERMINATED: Final = 128 + signal.SIGTERM
 
 
@@ -38,11 +40,11 @@ def build_image(engine: Engine, request: BuildRequest, view: BuildView) -> str:
 
     Raises:
         UsageError: A tag is none, or the request has secrets and there is no way to pass them on.
-        ImageBuildError: A step failed; the message shows the step, the end of its output, and a remedy.
+        ImageBuildError: A step failed; the message shows the step, the end of its output, and a remedy. Or a
+            label is too long.
         EngineError: The engine went away.
     """
-    for tag in request.tags:
-        check_tag(tag)
+    _check(engine.features, request)
     steps = Steps()
     last: BuildEvent | None = None
     with _terminable(), closing(build_events(engine, request)) as events, view:
@@ -58,19 +60,26 @@ def build_events(engine: Engine, request: BuildRequest) -> Generator[BuildEvent]
     """Build an image and give what happens. Closing the generator ends the build.
 
     Raises:
-        UsageError: The request has secrets and there is no way to pass them on.
         EngineError: The engine went away.
     """
-    features = engine.features
+    client = engine.features.client
+    events: Iterator[BuildEvent]
+    events = build_by_client(engine, client, request) if client else build_by_api(engine, request)
+    yield from events
+
+
+def _check(features: Features, request: BuildRequest) -> None:
+    for tag in request.tags:
+        check_tag(tag)
     if request.secrets and not features.secrets:
         names = ", ".join(secret.id for secret in request.secrets)
         raise UsageError(
             f"The secret {names} cannot be passed to this build: only the docker client with buildx can do that.\n"
             "Install Docker's buildx plugin (https://docs.docker.com/go/buildx/)."
         )
-    events: Iterator[BuildEvent]
-    events = build_by_client(engine, features.client, request) if features.client else build_by_api(engine, request)
-    yield from events
+    for name, text in request.labels.items():
+        if (size := len(text.encode())) > _LONGEST_LABEL:
+            raise ImageBuildError(f"The label {name} would have {size} bytes; {_LONGEST_LABEL} are possible.")
 
 
 def _explain(engine: Engine, steps: Steps, message: str) -> EngineError | ImageBuildError:

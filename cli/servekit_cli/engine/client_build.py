@@ -15,7 +15,6 @@ from typing import IO, Final
 from servekit_cli.engine.connection import Engine
 from servekit_cli.engine.events import BuildEvent, BuildFailed, ImageBuilt
 from servekit_cli.engine.features import BuildClient
-from servekit_cli.engine.labels import add_label_lines, split_labels
 from servekit_cli.engine.plain import PlainReader
 from servekit_cli.engine.reports import JsonStream, read_report
 from servekit_cli.engine.request import BuildRequest, BuildSecret
@@ -44,20 +43,14 @@ def build_by_client(engine: Engine, client: BuildClient, request: BuildRequest) 
 
 
 def _make_command(client: BuildClient, request: BuildRequest, image_id: Path) -> list[str]:
-    short_labels, long_labels = split_labels(request.labels)
-    dockerfile = request.context / request.dockerfile
-    if long_labels:
-        text = dockerfile.read_text(encoding="utf-8")
-        dockerfile = image_id.with_name("Dockerfile")
-        dockerfile.write_text(add_label_lines(text, long_labels), encoding="utf-8")
     return [
         *client.command,
         f"--progress={'rawjson' if client.has_rawjson else 'plain'}",
         f"--iidfile={image_id}",
-        f"--file={dockerfile}",
+        f"--file={request.context / request.dockerfile}",
         *(["--load"] if client.is_buildx else []),
         *(f"--tag={tag}" for tag in request.tags),
-        *(f"--label={name}={text}" for name, text in short_labels.items()),
+        *(f"--label={name}={text}" for name, text in request.labels.items()),
         *(f"--build-arg={_argument(name, text)}" for name, text in request.all_build_args.items()),
         *(f"--secret={_secret(number, secret)}" for number, secret in enumerate(request.secrets)),
         *([f"--platform={request.platform}"] if request.platform else []),

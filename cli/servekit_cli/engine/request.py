@@ -30,7 +30,7 @@ class BuildRequest:
         context: The folder that is sent to the engine, less what its .dockerignore names.
         dockerfile: The Dockerfile's path inside of it.
         tags: Names for the image; none gives an image that has only its id.
-        labels: Labels; of any length.
+        labels: Labels. The client takes each of them as an argument, which Linux limits to 128 KiB.
         build_args: Values of ARG, and the predefined ones such as HTTP_PROXY. They can be read in the
             image's history, unless they are predefined.
         secrets: What only the docker client can pass on.

@@ -3,7 +3,7 @@
 import os
 import stat
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +22,7 @@ def list_context(root: Path, dockerfile: str) -> list[str]:
     return sorted(exclude_paths(str(root), patterns, dockerfile=dockerfile))
 
 
-def stream_tar(root: Path, names: Iterable[str], instead: Mapping[str, bytes]) -> Iterator[bytes]:
+def stream_tar(root: Path, names: Iterable[str]) -> Iterator[bytes]:
     """Give a tar archive piece by piece.
 
     Owners are left out, so that an image does not depend on who builds it.
@@ -30,25 +30,16 @@ def stream_tar(root: Path, names: Iterable[str], instead: Mapping[str, bytes]) -
     Args:
         root: The folder that the names are in.
         names: Files, folders and links; what is none of these is passed over.
-        instead: Contents by name that count in place of the file's own.
     """
     for name in names:
         info = _describe(root, name)
         if info is None:
             continue
-        if (contents := instead.get(name)) is not None:
-            info.size = len(contents)
-            yield _header(info) + contents
-        else:
-            yield _header(info)
-            if info.isreg():
-                yield from _contents(root / name, info.size)
+        yield info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+        if info.isreg():
+            yield from _contents(root / name, info.size)
         yield bytes(-info.size % tarfile.BLOCKSIZE)
     yield bytes(2 * tarfile.BLOCKSIZE)
-
-
-def _header(info: tarfile.TarInfo) -> bytes:
-    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 
 def _describe(root: Path, name: str) -> tarfile.TarInfo | None:

@@ -1,7 +1,7 @@
 """Remedies for failed steps. Each file in `failures` is what one real build left: the step, the error, the output.
 
 They come from python:3.12-slim and debian:bookworm under Docker 26.1, by the docker client unless the name
-says otherwise, with uv 0.9 and pip 23.2.
+says otherwise, with uv 0.13.8 and pip 23.2.
 """
 
 from collections import deque

@@ -10,8 +10,8 @@ from pathlib import Path
 from servekit_cli.engine.tar import list_context, stream_tar
 
 
-def read(root: Path, instead: dict[str, bytes] | None = None) -> tarfile.TarFile:
-    data = b"".join(stream_tar(root, list_context(root, "Dockerfile"), instead or {}))
+def read(root: Path) -> tarfile.TarFile:
+    data = b"".join(stream_tar(root, list_context(root, "Dockerfile")))
     return tarfile.open(fileobj=io.BytesIO(data))
 
 
@@ -54,23 +54,13 @@ def test_the_ignore_file_counts(tmp_path: Path) -> None:
     assert list_context(tmp_path, "Dockerfile") == [".dockerignore", "Dockerfile", "kept"]
 
 
-def test_contents_can_be_exchanged(tmp_path: Path) -> None:
-    (tmp_path / "Dockerfile").write_text("short")
-
-    with read(tmp_path, {"Dockerfile": b"something longer"}) as tar:
-        file = tar.extractfile("Dockerfile")
-
-        assert file is not None
-        assert file.read() == b"something longer"
-
-
 def test_a_large_file_is_never_in_memory(tmp_path: Path) -> None:
     size = 200_000_000
     with (tmp_path / "large").open("wb") as file:
         file.truncate(size)
     tracemalloc.start()
 
-    sent = sum(len(piece) for piece in stream_tar(tmp_path, ["large"], {}))
+    sent = sum(len(piece) for piece in stream_tar(tmp_path, ["large"]))
 
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -81,7 +71,7 @@ def test_a_large_file_is_never_in_memory(tmp_path: Path) -> None:
 def test_a_file_that_shrinks_meanwhile_keeps_the_archive_readable(tmp_path: Path) -> None:
     path = tmp_path / "shrinks"
     path.write_bytes(b"x" * 3_000_000)
-    pieces = stream_tar(tmp_path, ["shrinks"], {})
+    pieces = stream_tar(tmp_path, ["shrinks"])
     header = next(pieces)
     path.write_bytes(b"y")
 
