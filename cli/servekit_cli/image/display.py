@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from servekit_cli.image.inspection import Inspection
-from servekit_cli.schemas import Schema, accepted_kinds, is_file, is_secret, item_schema, property_schema, resolve
+from servekit_cli.schemas import Schema, item_schema, resolve
 from servekit_cli.sizes import describe_size
 
 __all__ = ["describe_type", "show_inspection"]
@@ -39,16 +39,28 @@ def show_inspection(inspection: Inspection, stream: TextIO = sys.stdout) -> None
 
 def describe_type(schema: Schema, root: Schema) -> str:
     """Name the type of a value as short as it can be: `string`, `list of file`, `"a" or "b"`, `integer or null`."""
+    names = dict.fromkeys(_list_types(schema, root))
+    return " or ".join(sorted(names, key=lambda name: name == "null"))
+
+
+def _list_types(schema: Schema, root: Schema) -> Iterator[str]:
     schema = resolve(schema, root)
-    if is_secret(schema, root):
-        return "secret"
-    if values := schema.get("enum"):
-        return " or ".join(json.dumps(value, ensure_ascii=False) for value in values)
-    kinds = set(accepted_kinds(schema, root))
-    if is_file(schema, root):
-        kinds.add("file")
-    names = [f"list of {describe_type(item_schema(schema, root), root)}" if kind == "array" else kind for kind in kinds]
-    return " or ".join(sorted(names, key=lambda name: (name == "null", name)))
+    branches = [*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())]
+    if branches:
+        for branch in branches:
+            yield from _list_types(branch, root)
+    elif schema.get("format") in _FORMATS:
+        yield _FORMATS[schema["format"]]
+    elif values := schema.get("enum", [schema["const"]] if "const" in schema else []):
+        yield from (json.dumps(value, ensure_ascii=False) for value in values)
+    elif schema.get("type") == "array":
+        yield f"list of {describe_type(schema.get('items', {}), root)}"
+    else:
+        kinds = schema.get("type", "any")
+        yield from [kinds] if isinstance(kinds, str) else kinds
+
+
+_FORMATS: Final = {"uri": "file", "password": "secret"}
 
 
 def _list_facts(inspection: Inspection) -> Iterator[tuple[str, str]]:
@@ -80,9 +92,8 @@ def _list_inputs(schema: Schema) -> list[tuple[str, str]]:
 
 
 def _describe_input(name: str, schema: Schema) -> str:
-    # Beside a reference stand the default and the description, which resolving it would lose.
     own: Schema = schema["properties"][name]
-    text = describe_type(property_schema(schema, schema, name), schema)
+    text = describe_type(own, schema)
     if "default" in own:
         text += f" = {json.dumps(own['default'], ensure_ascii=False)}"
     elif name not in schema.get("required", ()):
