@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -46,9 +47,9 @@ def counter(model_image: MakeModelImage) -> str:
 
 
 @contextmanager
-def serve(image: str, *arguments: str, **variables: str) -> Generator[tuple[httpx.Client, Command]]:
-    """Serve an image at a free port until the block ends, and give a client of it once it is ready."""
-    with Command("serve", image, "--host", "127.0.0.1", "--port", "0", *arguments, **variables) as command:
+def serve(what: str, *arguments: str, **variables: str) -> Generator[tuple[httpx.Client, Command]]:
+    """Serve at a free port until the block ends, and give a client of it once it is ready."""
+    with Command("serve", what, "--host", "127.0.0.1", "--port", "0", *arguments, **variables) as command:
         command.wait_for("Serving ")
         command.wait_for("worker ready")
         url = command.stderr.partition(" at ")[2].split()[0]
@@ -67,6 +68,16 @@ def test_predictions_are_answered_and_an_interrupt_ends_in_order(counter: str) -
         assert command.wait() == 0, command.stderr
     assert answer["output"] == ["0 ", "1 "]
     assert '"event":"stopped"' in command.stderr
+
+
+def test_a_project_is_built_and_served(tmp_path: Path, image_name: str) -> None:
+    (tmp_path / "servekit.yaml").write_text(f"image: {image_name}\npredictor: predict.py:Predictor\n")
+    (tmp_path / "predict.py").write_text("class Predictor:\n    def predict(self, name: str) -> str: return name\n")
+
+    with serve("--docker", "--file", str(tmp_path), "-e", "SERVEKIT_LOG_LEVEL=debug") as (client, _):
+        answer = client.post("/predictions", json={"input": {"name": "Ada"}}).json()
+
+    assert answer["output"] == "Ada"
 
 
 def test_sigterm_lets_a_prediction_finish(counter: str) -> None:

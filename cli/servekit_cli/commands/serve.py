@@ -3,12 +3,12 @@
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from servekit.errors import UsageError
-from servekit.spec import Setting, Spec, list_settings
+from servekit.spec import Setting, Spec, list_settings, load_spec
 from servekit_cli.container_flags import (
     CpusFlag,
     EnvFileFlag,
@@ -24,11 +24,15 @@ from servekit_cli.container_flags import (
 )
 from servekit_cli.options import SpecOption, load_spec_for_run, say_what_is_left_out
 
+if TYPE_CHECKING:
+    from servekit_cli.engine import Engine
+
 __all__ = ["run"]
 
 _ReloadFlag = Annotated[
     bool, typer.Option("--reload", help="Load the predictor anew when a Python file of the project changes.")
 ]
+_DockerFlag = Annotated[bool, typer.Option("--docker", help="Build the project's image, and serve that.")]
 
 
 def _serve(
@@ -36,6 +40,7 @@ def _serve(
     file: SpecOption = Path(),
     *,
     reload: _ReloadFlag = False,
+    docker: _DockerFlag = False,
     env: EnvFlag = None,
     env_file: EnvFileFlag = None,
     gpus: GpusFlag = None,
@@ -51,16 +56,19 @@ def _serve(
     the variable over the spec. Ctrl-C lets running predictions finish; a second one ends at once
     (exit code 1).
 
-    With IMAGE, a container is started, reached at --host and --port, and removed at the end.
+    With IMAGE or --docker, a container is started, reached at --host and --port, and removed at the end.
     """
-    if image is None:
+    if image is None and not docker:
         refuse_without_image(
             "serve", env=env, env_file=env_file, gpus=gpus, memory=memory, cpus=cpus, volume=volume, pull=pull
         )
         return _serve_here(file, reload=reload, flags=settings)
-    check_image(image, file)
     if reload:
         raise UsageError("--reload follows the files of a project, and an image has its own.\nServe the project.")
+    if image is not None:
+        check_image(image, file)
+        if docker:
+            raise UsageError(f"--docker builds the image of a project, and {image} is there.\nLeave one of them out.")
     options = read_run_options(
         env=env, env_file=env_file, gpus=gpus, memory=memory, cpus=cpus, volume=volume, pull=pull
     )
@@ -68,7 +76,18 @@ def _serve(
     from servekit_cli.engine import connect  # noqa: PLC0415
 
     with connect() as engine:
-        return serve_image(engine, image, options, settings)
+        return serve_image(engine, image or _build(engine, file), options, settings)
+
+
+def _build(engine: "Engine", file: Path) -> str:
+    from servekit_cli.building import BuildOptions, build_project, name_image  # noqa: PLC0415
+    from servekit_cli.engine import make_view  # noqa: PLC0415
+    from servekit_cli.image.secrets import read_secrets  # noqa: PLC0415
+
+    spec = load_spec(file)
+    name = name_image(spec)
+    build_project(engine, spec, BuildOptions(names=(name,), secrets=read_secrets(())), make_view("auto"))
+    return name
 
 
 def _serve_here(file: Path, *, reload: bool, flags: dict[str, object]) -> int:
