@@ -1,7 +1,6 @@
 """Base images: the steps that are the same for many projects, done once."""
 
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Final
 
 from docker.errors import APIError
@@ -11,21 +10,15 @@ from servekit.spec import Spec
 from servekit_cli.building.network import read_proxies, usable_secrets
 from servekit_cli.engine import BuildRequest, BuildSecret, BuildView, Engine, build_image
 from servekit_cli.environment.cache import cache_directory
-from servekit_cli.environment.requirements import read_server_requirements
+from servekit_cli.image.base import list_base_labels, read_base_labels, render_base
 from servekit_cli.image.context import ContextEntry, lock_context, sync_context
-from servekit_cli.image.facts import DEFAULT_PYTHON, BuildFacts
-from servekit_cli.image.plan import plan_base
-from servekit_cli.image.python import digest_requirements
-from servekit_cli.image.render import render_dockerfile
+from servekit_cli.image.facts import DEFAULT_PYTHON
+from servekit_cli.image.plan import BASE_LABEL
 from servekit_cli.image.secrets import find_ca_file
-from servekit_cli.image.wheel import find_own_source
 
 __all__ = ["BaseImage", "build_base", "find_base", "list_bases"]
 
-BASE_REPOSITORY: Final = "servekit-base"
-_VERSION: Final = "dev.servekit.base.version"
-_PYTHON: Final = "dev.servekit.base.python"
-_REQUIREMENTS: Final = "dev.servekit.base.requirements"
+_REPOSITORY: Final = "servekit-base"
 
 
 @dataclass(frozen=True)
@@ -33,7 +26,7 @@ class BaseImage:
     """A base image on the engine.
 
     Attributes:
-        name: Its first name, or its id if it has none.
+        name: Its name.
         version: The servekit that it was made by.
         python: Its Python.
         size_bytes: Of all its layers.
@@ -56,20 +49,18 @@ def list_bases(engine: Engine) -> list[BaseImage]:
     """
     with engine.faults():
         try:
-            images = engine.client.images.list(filters={"label": _VERSION})
+            images = engine.client.images.list(filters={"label": f"{BASE_LABEL}.version"})
         except APIError as error:
             raise ImageError(f"The engine does not list its images: {error.explanation}") from error
-    own, requirements = find_own_source().version, digest_requirements(read_server_requirements())
-    found = [
-        BaseImage(
-            name=(image.tags or [str(image.id)])[0],
-            version=image.labels[_VERSION],
-            python=image.labels.get(_PYTHON, ""),
-            size_bytes=int(image.attrs.get("Size", 0)),
-            fits=image.labels[_VERSION] == own and image.labels.get(_REQUIREMENTS) == requirements,
-        )
-        for image in images
-    ]
+    found: list[BaseImage] = []
+    for image in images:
+        labels = read_base_labels(image.labels)
+        # What is built on a base has its labels too; a base itself has a name of our making.
+        name = next((tag for tag in image.tags if tag.startswith(f"{_REPOSITORY}:")), None)
+        if labels is None or name is None:
+            continue
+        fits = labels == list_base_labels(labels.python)
+        found.append(BaseImage(name, labels.version, labels.python, int(image.attrs.get("Size", 0)), fits))
     return sorted(found, key=lambda base: (not base.fits, base.name))
 
 
@@ -112,19 +103,17 @@ def build_base(
         ImageBuildError: A step failed.
         EngineError: The engine went away.
     """
-    ca_file = None if engine.features.secrets else find_ca_file()
+    features = engine.features
+    ca_file = None if features.secrets else find_ca_file()
     secrets = usable_secrets(engine, secrets)
-    facts = BuildFacts(
-        servekit_version=find_own_source().version,
-        runtime_requirements=read_server_requirements(),
-        uv_version=version("uv"),
-        has_mounts=engine.features.mounts,
-        has_links=engine.features.link,
-        secrets=tuple(secret.id for secret in secrets),
+    text = render_base(
+        [secret.id for secret in secrets],
+        has_mounts=features.mounts,
+        has_links=features.link,
         has_ca_file=ca_file is not None,
     )
-    name = f"{BASE_REPOSITORY}:{facts.servekit_version.replace('+', '-')}-python{python}"
-    entries = [ContextEntry("Dockerfile", text=render_dockerfile(plan_base(facts)))]
+    name = f"{_REPOSITORY}:{list_base_labels(python).version.replace('+', '-')}-python{python}"
+    entries = [ContextEntry("Dockerfile", text=text)]
     if ca_file is not None:
         entries.append(ContextEntry(".servekit/ca.pem", source=ca_file))
     folder = cache_directory() / "builds" / "base"

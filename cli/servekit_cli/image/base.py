@@ -47,19 +47,25 @@ def read_base_labels(labels: Mapping[str, str]) -> BaseLabels | None:
     return BaseLabels(*known) if len(known) == len(values) else None
 
 
-def render_base(secrets: Sequence[str] = (), *, has_links: bool = True) -> str:
-    """Write the Dockerfile of base images, which needs no context and takes `--build-arg PYTHON_VERSION=3.12`.
+def render_base(
+    secrets: Sequence[str] = (), *, has_mounts: bool = True, has_links: bool = True, has_ca_file: bool = False
+) -> str:
+    """Write the Dockerfile of base images, which takes `--build-arg PYTHON_VERSION=3.12`.
 
     Args:
         secrets: The ids of the secrets that are passed to its build.
-        has_links: Whether the engine knows `COPY --link`.
+        has_mounts: Whether the engine builds with BuildKit.
+        has_links: Whether it knows `COPY --link`.
+        has_ca_file: Whether `.servekit/ca.pem` in the context holds the certificates to trust.
     """
     facts = BuildFacts(
         servekit_version=importlib.metadata.version("servekit"),
         runtime_requirements=read_server_requirements(),
         uv=_UV,
         secrets=tuple(secrets),
+        has_mounts=has_mounts,
         has_links=has_links,
+        has_ca_file=has_ca_file,
     )
     return render_dockerfile(plan_base(facts))
 
