@@ -28,10 +28,29 @@ COMMANDS: Final = (
         "servekit_cli.commands.inspect",
         "Show what is in an image: its source, its inputs and output, its packages.",
     ),
+    ("push", "servekit_cli.commands.push", "Push an image to its registry, with the credentials of docker login."),
+    (
+        "run",
+        "servekit_cli.commands.exec",
+        "Run a command in the environment of an image, in a container that is gone afterwards.",
+    ),
+    (
+        "exec",
+        "servekit_cli.commands.exec",
+        "Run a command in the environment of an image, in a container that is gone afterwards.",
+    ),
     ("schema", "servekit_cli.commands.schema", "Print the JSON Schema of the predictor's input and output."),
     ("doctor", "servekit_cli.commands.doctor", "Check spec, predictor and environment, and say what to do."),
 )
 _ALL: Final = tuple(name for name, _, _ in COMMANDS)
+
+_SETTINGS: Final = {
+    # What it does not take may be an input without -i; it says so itself.
+    "predict": {"allow_extra_args": True},
+    # What stands behind the image is the command's.
+    "run": {"allow_interspersed_args": False},
+    "exec": {"allow_interspersed_args": False},
+}
 
 
 def main() -> None:
@@ -64,9 +83,7 @@ def make_app(wanted: Collection[str | None] = _ALL, *, is_debug: bool = False) -
     app.callback()(_options)
     for name, module, sentence in COMMANDS:
         if name in wanted:
-            # What `predict` does not take may be an input without -i; it says so itself.
-            settings = {"allow_extra_args": name == "predict"}
-            app.command(name, context_settings=settings)(guard(_load(module), is_debug=is_debug))
+            app.command(name, context_settings=_SETTINGS.get(name))(guard(_load(module), is_debug=is_debug))
         else:
             app.command(name, help=sentence)(_listed_only)
     return app

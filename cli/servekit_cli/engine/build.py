@@ -1,16 +1,14 @@
 """Build an image: choose the way, show what happens, and say why if it fails."""
 
-import signal
-import threading
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
-from types import FrameType
-from typing import Final, NoReturn
+from contextlib import closing
+from typing import Final
 
 from servekit.errors import EngineError, ImageBuildError, UsageError
 from servekit_cli.engine.api_build import build_by_api
 from servekit_cli.engine.client_build import build_by_client
 from servekit_cli.engine.connection import Engine
+from servekit_cli.engine.ending import terminable
 from servekit_cli.engine.events import BuildEvent, BuildFailed, ImageBuilt
 from servekit_cli.engine.failure import describe_failure, is_engine_loss
 from servekit_cli.engine.features import Features
@@ -22,7 +20,6 @@ from servekit_cli.engine.views import BuildView
 __all__ = ["build_events", "build_image"]
 
 _LONGEST_LABEL: Final = 130_000  # an argument of a program may have 131072 bytes with its end, the name included
-_TERMINATED: Final = 128 + signal.SIGTERM
 
 
 def build_image(engine: Engine, request: BuildRequest, view: BuildView) -> str:
@@ -47,7 +44,7 @@ def build_image(engine: Engine, request: BuildRequest, view: BuildView) -> str:
     _check(engine.features, request)
     steps = Steps()
     last: BuildEvent | None = None
-    with _terminable(), closing(build_events(engine, request)) as events, view:
+    with terminable(), closing(build_events(engine, request)) as events, view:
         for event in events:
             view.show(event, steps.take(event))
             last = event
@@ -88,20 +85,3 @@ def _explain(engine: Engine, steps: Steps, message: str) -> EngineError | ImageB
             f"The engine at {engine.endpoint.host} went away during the build.\nSee whether it still runs: docker info"
         )
     return ImageBuildError(describe_failure(steps.failed, message))
-
-
-@contextmanager
-def _terminable() -> Generator[None]:
-    """Let SIGTERM unwind the stack, as Ctrl-C does, so that the client is ended and nothing is left behind."""
-
-    def end(_number: int, _frame: FrameType | None) -> NoReturn:
-        raise SystemExit(_TERMINATED)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals come to the main thread only
-        return
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
