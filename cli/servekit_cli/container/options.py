@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from docker.errors import DockerException
 from docker.utils import parse_bytes
 
 from servekit.errors import UsageError
 
 __all__ = ["Mount", "RunOptions", "read_environment", "read_gpus", "read_memory", "read_mount"]
 
+_MEMORY: Final = re.compile(r"[0-9]+[bkmgt]?b?", re.IGNORECASE)
 _GPUS: Final = re.compile(r"auto|all|none|[\w-]+(,[\w-]+)*")
 
 
@@ -84,10 +84,9 @@ def read_memory(text: str) -> int:
     Raises:
         UsageError: It is none.
     """
-    try:
-        return int(parse_bytes(text))
-    except (DockerException, ValueError):
-        raise UsageError(f'--memory is "{text}"; it must be a number with k, m or g behind it, as 512m.') from None
+    if not _MEMORY.fullmatch(text):
+        raise UsageError(f'--memory is "{text}"; it must be a number with k, m or g behind it, as 512m.')
+    return int(parse_bytes(text.lower()))
 
 
 def read_gpus(text: str) -> str:

@@ -14,7 +14,7 @@ from docker.errors import APIError
 
 from servekit_cli.engine import Engine
 
-__all__ = ["OWNER", "label_owner", "sweep"]
+__all__ = ["OWNER", "is_orphan", "label_owner", "sweep"]
 
 OWNER: Final = "dev.servekit.owner"
 
@@ -36,14 +36,15 @@ def sweep(engine: Engine) -> list[str]:
     removed: list[str] = []
     with engine.faults():
         for container in engine.client.containers.list(all=True, ignore_removed=True, filters={"label": OWNER}):
-            if _is_gone(container.labels.get(OWNER, "")):
+            if is_orphan(container.labels.get(OWNER, "")):
                 with contextlib.suppress(APIError):  # another command, or the engine itself, was faster
                     container.remove(force=True, v=True)
                     removed.append(str(container.name))
     return removed
 
 
-def _is_gone(owner: str) -> bool:
+def is_orphan(owner: str) -> bool:
+    """Whether the process that an owner's label names is one of this machine, and gone."""
     process, _, host = owner.partition("@")
     number, _, started = process.partition(".")
     if host != socket.gethostname() or not number.isdigit():

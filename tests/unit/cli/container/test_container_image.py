@@ -1,0 +1,40 @@
+import json
+import re
+
+import pytest
+
+from servekit.errors import ImageError
+from servekit.spec import ServeSpec
+from servekit_cli.container.image import read_image
+
+SCHEMA = json.dumps({"input": {"type": "object"}, "output": {"type": "string"}, "streams": True})
+
+
+def test_the_labels_say_what_the_model_takes_and_gives() -> None:
+    spec = json.dumps({"serve": {"shutdown_grace": 3}})
+    labels = {"dev.servekit.schema": SCHEMA, "dev.servekit.spec": spec, "dev.servekit.gpu": "true"}
+
+    image = read_image("my-model", "sha256:0", labels)
+
+    assert image.model.input_schema == {"type": "object"}
+    assert (image.model.streams, image.model.concatenates, image.wants_gpu) == (True, False, True)
+    assert image.serve.shutdown_grace == 3
+
+
+def test_settings_of_another_version_leave_the_defaults() -> None:
+    spec = json.dumps({"serve": {"not_known_here": 3}})
+
+    image = read_image("my-model", "sha256:0", {"dev.servekit.schema": SCHEMA, "dev.servekit.spec": spec})
+
+    assert image.serve == ServeSpec()
+
+
+def test_an_image_of_somebody_else_is_refused() -> None:
+    with pytest.raises(ImageError, match="nginx was not built by servekit"):
+        read_image("nginx", "sha256:0", {"maintainer": "NGINX"})
+
+
+@pytest.mark.parametrize("label", ["{}", '{"input": 1, "output": 2}', "[]", "nonsense"])
+def test_a_label_without_schemas_is_refused(label: str) -> None:
+    with pytest.raises(ImageError, match=re.escape("Build the image anew")):
+        read_image("my-model", "sha256:0", {"dev.servekit.schema": label})
