@@ -155,8 +155,12 @@ class Builder:
         """Return the labels of an image."""
         return dict(self._engine.client.images.get(image).labels)
 
+    def remove(self, name: str) -> None:
+        """Remove an image, if it is there."""
+        for image in self._engine.client.images.list(name):
+            image.remove(force=True)
+
     def close(self) -> None:
         """Remove the images."""
         for name in self._names:
-            for image in self._engine.client.images.list(name):
-                image.remove(force=True)
+            self.remove(name)
