@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import contextvars
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from servekit.errors import PredictorError, ServekitError, SetupError, SignatureError
 from servekit.runtime.backoff import Backoff
@@ -66,7 +66,7 @@ class Crew:
         workers: All that are not dead.
         model: What the predictor takes and gives, once a worker has loaded it.
         failure: Why no worker can be made ready at the moment, or None.
-        setup: How the latest setup went.
+        setup: How the latest setup went, or goes, if none has failed; what has failed is shown until another one ends.
         generation: Counts reloads.
         was_ready: A worker was ready once.
         has_abandoned: Threads of a worker that was given up may still run in this process.
@@ -76,7 +76,7 @@ class Crew:
         self.workers: list[WorkerHandle] = []
         self.model: Model | None = None
         self.failure: ServekitError | None = None
-        self.setup = SetupRecord()
+        self.setup = self._attempt = SetupRecord()
         self.generation = 0
         self.was_ready = False
         self.has_abandoned = False
@@ -205,7 +205,7 @@ class Crew:
     def on_output(self, worker: WorkerHandle, source: str, text: str) -> None:
         """Keep what is printed before a worker is ready, and pass all on."""
         if worker.state in (WorkerState.STARTING, WorkerState.LOADED):
-            self.setup.add_log(text)
+            self._attempt.add_log(text)
         self._events.on_worker_output(worker, source, text)
 
     def on_death(self, worker: WorkerHandle, reason: str) -> None:
@@ -217,7 +217,7 @@ class Crew:
         self._events.on_worker_gone(worker, reason)
         if not self._is_closing and worker.generation == self.generation:
             if not had_been_ready and worker.failure is None:
-                self._fail(worker, SetupError(f"{_during(worker)}: {reason}{_tail(self.setup.logs)}"))
+                self._fail(worker, SetupError(f"{_during(worker)}: {reason}{_tail(self._attempt.logs)}"))
             self._schedule_replacement(worker, had_been_ready=had_been_ready)
         self._changed.set()
 
@@ -248,7 +248,9 @@ class Crew:
         worker.generation = self.generation
         self.workers.append(worker)
         if not self.is_ready:
-            self.setup = SetupRecord()
+            self._attempt = SetupRecord()
+            if self.failure is None:
+                self.setup = self._attempt
         self._limit_setup(worker)
         try:
             await worker.start()
@@ -279,7 +281,7 @@ class Crew:
         self._cancel_timer(worker)
         if worker.generation == self.generation:
             self.failure = None
-            self.setup.end("succeeded")
+            self._end_attempt("succeeded")
         self._events.on_worker_ready(worker)
         self._changed.set()
 
@@ -296,9 +298,13 @@ class Crew:
         worker.failure = error
         self.failure = error
         if not self.is_ready:  # else the record is that of the workers which go on
-            self.setup.end("failed", f"{error}\n")
+            self._end_attempt("failed", f"{error}\n")
         self._events.on_setup_failure(error, self._backoff.choose(worker, had_been_ready=False))
         self._changed.set()
+
+    def _end_attempt(self, status: Literal["succeeded", "failed"], text: str = "") -> None:
+        self._attempt.end(status, text)
+        self.setup = self._attempt
 
     def _limit_setup(self, worker: WorkerHandle) -> None:
         self._cancel_timer(worker)

@@ -274,17 +274,27 @@ class Execution:
     # ------------------------------------------------------------------ ends
 
     def _fail(self, error: BaseException) -> None:
+        try:
+            completed = self._explain(error)
+        except Exception:  # noqa: BLE001 - one of our errors that the author made, or changed, and that does not hold
+            completed = self._explain_foreign(error)
+        self._finish(completed)
+
+    def _explain(self, error: BaseException) -> Completed:
         key, elapsed = self._run.key, self._elapsed()
         if self._scope.cancelled and isinstance(error, CancelationError | asyncio.CancelledError | GeneratorExit):
-            self._finish(Completed(key, "canceled", elapsed))
-        elif isinstance(error, InputError):
+            return Completed(key, "canceled", elapsed)
+        if isinstance(error, InputError):
             problems = msgspec.json.encode(error.problems)
-            self._finish(Completed(key, "failed", elapsed, error=clean(str(error)), problems=problems))
-        elif isinstance(error, OutputError):
-            self._finish(Completed(key, "failed", elapsed, error=clean(f"the output does not fit: {error}")))
-        else:
-            trace = author_traceback(error)
-            self._finish(Completed(key, "failed", elapsed, error=describe(error), traceback=trace))
+            return Completed(key, "failed", elapsed, error=clean(str(error)), problems=problems)
+        if isinstance(error, OutputError):
+            return Completed(key, "failed", elapsed, error=clean(f"the output does not fit: {error}"))
+        return self._explain_foreign(error)
+
+    def _explain_foreign(self, error: BaseException) -> Completed:
+        return Completed(
+            self._run.key, "failed", self._elapsed(), error=describe(error), traceback=author_traceback(error)
+        )
 
     def _finish(self, completed: Completed) -> None:
         self._sink.close()

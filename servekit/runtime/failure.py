@@ -1,4 +1,8 @@
-"""Exceptions of an author's code, put into words and a traceback of the author's own frames."""
+"""Exceptions of an author's code, put into words and a traceback of the author's own frames.
+
+What an exception says of itself is the author's code as well, and may fail. Nothing here raises because of
+that: who asks is about to tell somebody that it is over, and must come to do so.
+"""
 
 import asyncio
 import itertools
@@ -18,14 +22,10 @@ _ON_THE_WAY = (str(Path(__file__).resolve().parent.parent), "<frozen importlib")
 
 def describe(error: BaseException) -> str:
     """Return `Type: message` as the last line of a traceback has it."""
-    if isinstance(error, SystemExit):
-        text = f"SystemExit: the model called sys.exit({'' if error.code is None else repr(error.code)})"
-    elif isinstance(error, SyntaxError):
-        text = f"{type(error).__name__}: {error}"  # with file and line; the picture of the place is in the traceback
-    elif isinstance(error, asyncio.CancelledError):
-        text = "CancelledError: the model cancelled its own task, or stopped the loop it runs on"
-    else:
-        text = "".join(traceback.format_exception_only(error)).strip()
+    try:
+        text = _describe(error)
+    except BaseException:  # noqa: BLE001 - see the module
+        text = f"{type.__repr__(type(error))}, which fails when it is asked for its text"
     return shorten(text, _MAX_DESCRIPTION)
 
 
@@ -34,18 +34,34 @@ def author_traceback(error: BaseException) -> str:
 
     An error that arose within servekit itself keeps all frames, so that it can be reported.
     """
-    summary = _without_our_frames(traceback.TracebackException.from_exception(error))
-    return shorten("".join(summary.format()), _MAX_TRACEBACK)
+    try:
+        summary = traceback.TracebackException.from_exception(error)
+        _drop_our_frames(summary, is_syntax_error=isinstance(error, SyntaxError))
+        text = "".join(summary.format())
+    except BaseException:  # noqa: BLE001 - see the module
+        text = f"{describe(error)}\n(The traceback cannot be shown either.)\n"
+    return shorten(text, _MAX_TRACEBACK)
 
 
-def _without_our_frames(summary: traceback.TracebackException) -> traceback.TracebackException:
+def _describe(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"SystemExit: the model called sys.exit({'' if error.code is None else repr(error.code)})"
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error}"  # with file and line; the picture of the place is in the traceback
+    if isinstance(error, asyncio.CancelledError):
+        return "CancelledError: the model cancelled its own task, or stopped the loop it runs on"
+    return "".join(traceback.format_exception_only(error)).strip()
+
+
+def _drop_our_frames(summary: traceback.TracebackException, *, is_syntax_error: bool) -> None:
     """Drop the frames by which servekit came to the author's code, here and in what led to the exception."""
-    frames = list(summary.stack)
-    foreign = list(itertools.dropwhile(lambda frame: frame.filename.startswith(_ON_THE_WAY), frames))
-    # A syntax error names the author's file by itself and has no frame there.
-    if foreign or issubclass(summary.exc_type, SyntaxError):
-        summary.stack = traceback.StackSummary.from_list(foreign)
-    for earlier in (summary.__cause__, summary.__context__):
-        if earlier is not None:
-            _without_our_frames(earlier)
-    return summary
+    # Not by recursion: a loop that raises from what it caught makes chains of any length.
+    chain = [summary]
+    while chain:
+        part = chain.pop()
+        frames = list(part.stack)
+        foreign = list(itertools.dropwhile(lambda frame: frame.filename.startswith(_ON_THE_WAY), frames))
+        # A syntax error names the author's file by itself and has no frame there.
+        if foreign or (part is summary and is_syntax_error):
+            part.stack = traceback.StackSummary.from_list(foreign)
+        chain += [earlier for earlier in (part.__cause__, part.__context__) if earlier is not None]

@@ -215,7 +215,7 @@ class Worker:
         if check is None:
             return None
         try:
-            is_well = await check() if inspect.iscoroutinefunction(check) else await _in_own_thread(check)
+            is_well = bool(await check() if inspect.iscoroutinefunction(check) else await _in_own_thread(check))
         except BaseException as failure:  # noqa: BLE001 - the border to the author's healthcheck
             return describe(failure)
         return None if is_well else "healthcheck returned False"

@@ -200,3 +200,27 @@ async def test_a_hanging_healthcheck_holds_up_nothing_else(run_pool: RunPool) ->
 
     assert all("took longer than 0.1 seconds" in str(complaint) for complaint in complaints)
     assert prediction.output == b'"hello"'
+
+
+UNSPEAKABLE = {
+    "a subclass whose text fails": "class Error(SyntaxError):\n def __str__(self): raise RuntimeError\nerror = Error()",
+    "a code that fails": "class Code:\n def __repr__(self): raise RuntimeError\nerror = SystemExit(Code())",
+    "a chain of thousands": "error = None\nfor _ in range(5000):\n e = ValueError(); e.__cause__ = error; error = e",
+    "an input error of the author's own": "import servekit.errors\nerror = servekit.errors.InputError([])\n"
+    "error.problems = [object()]",
+    "an output error that fails": "import servekit.errors\nclass Text:\n def __str__(self): raise RuntimeError\n"
+    "error = servekit.errors.OutputError(Text())",
+}
+
+
+@pytest.mark.parametrize("what", UNSPEAKABLE)
+@pytest.mark.parametrize(
+    "body", ["def predict(self):\n  raise error", "async def predict(self):\n  yield 1\n  raise error"]
+)
+async def test_an_exception_that_cannot_be_described_ends_its_prediction(
+    run_pool: RunPool, what: str, body: str
+) -> None:
+    async with run_pool(f"{UNSPEAKABLE[what]}\nclass Predictor:\n {body}\n") as pool:
+        prediction = await ended(start(pool))
+
+        assert (prediction.status, pool.free_slots) == (Status.FAILED, 1)

@@ -289,3 +289,39 @@ async def test_a_worker_that_dies_of_its_healthcheck_is_told_at_once(run_pool: R
     assert complaint is not None
     assert "worker 1 is gone" in complaint
     assert "3" in complaint
+
+
+async def test_a_setup_that_failed_is_shown_until_the_next_one_has_ended(make_project: MakeProject) -> None:
+    spec = make_project("""
+        import time
+        from pathlib import Path
+        class Predictor:
+            def setup(self) -> None:
+                if not Path("first").exists():
+                    Path("first").touch()
+                    raise RuntimeError("no weights")
+                Path("second").touch()
+                while not Path("gate").exists():
+                    time.sleep(0.01)
+                print("loaded")
+            def predict(self) -> str:
+                return ""
+    """)
+    pool = Pool(spec, python=sys.executable)
+    try:
+        await pool.start()
+        pool.set_up()
+        with pytest.raises(SetupError, match="no weights"):
+            await pool.ready()
+        while not (spec.root / "second").exists():
+            await asyncio.sleep(0.01)
+        meanwhile = pool.setup
+        (spec.root / "gate").touch()
+        while not pool.is_ready:
+            await asyncio.sleep(0.01)
+        after = pool.setup
+    finally:
+        await pool.close()
+
+    assert (meanwhile.status, after.status, after.logs) == ("failed", "succeeded", "loaded\n")
+    assert "no weights" in meanwhile.logs

@@ -16,6 +16,32 @@ def test_an_error_is_described_as_in_a_traceback() -> None:
     assert "in fail" in author_traceback(caught.value)
 
 
+class UnspeakableError(SyntaxError):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class NoRepr:
+    def __repr__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize("error", [UnspeakableError(), SystemExit(NoRepr()), ValueError(NoRepr())])
+def test_an_error_that_cannot_say_what_it_is_is_named_all_the_same(error: BaseException) -> None:
+    assert type(error).__name__ in describe(error)
+    assert type(error).__name__ in author_traceback(error)
+
+
+def test_a_traceback_shows_a_chain_of_any_length() -> None:
+    error = ValueError("0")
+    for number in range(1, 3000):
+        later = ValueError(str(number))
+        later.__cause__ = error
+        error = later
+
+    assert author_traceback(error).rstrip().endswith("ValueError: 2999")
+
+
 def test_sys_exit_is_named() -> None:
     assert describe(SystemExit(3)) == "SystemExit: the model called sys.exit(3)"
 
