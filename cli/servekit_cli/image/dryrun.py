@@ -33,6 +33,8 @@ def write_dry_run(spec: Spec, folder: Path, secrets: Sequence[BuildSecret]) -> P
 
 
 def describe_build_command(folder: Path, secrets: Sequence[BuildSecret]) -> str:
-    """Write the command that builds a context by hand."""
-    given = [f"--secret id={secret.id}" + (f",src={secret.file}" if secret.file else "") for secret in secrets]
-    return shlex.join(["docker", "build", *(word for text in given for word in text.split(" ", 1)), str(folder)])
+    """Write the command that builds a context by hand; VARIABLE stands for the one that holds a secret."""
+    words = ["docker", "build"]
+    for secret in secrets:
+        words += ["--secret", f"id={secret.id},{f'src={secret.file}' if secret.file else 'env=VARIABLE'}"]
+    return shlex.join([*words, str(folder)])

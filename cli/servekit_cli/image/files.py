@@ -17,7 +17,7 @@ CONTEXT_MARKER: Final = ".servekit/context"
 
 _IGNORE_FILE: Final = ".dockerignore"
 _CREDENTIALS: Final = "# credentials"
-"""The section of the default ignore file whose omissions are worth a word."""
+"""The last section of the default ignore file, whose omissions are worth a word."""
 
 
 @dataclass(frozen=True)
@@ -172,8 +172,7 @@ def _make_matcher(patterns: list[str]) -> _Matcher:
     from docker.utils.build import PatternMatcher  # noqa: PLC0415 - a quarter of a second, for those who need it
 
     matcher = cast("_Matcher", PatternMatcher(patterns))  # its stubs want paths that are no texts
-    # Docker itself always sends this one; here it has no use.
-    matcher.patterns = [pattern for pattern in matcher.patterns if pattern.cleaned_pattern != _IGNORE_FILE]
+    del matcher.patterns[-1]  # `!.dockerignore`, which Docker always sends to itself
     return matcher
 
 

@@ -96,7 +96,7 @@ def plan_base(facts: BuildFacts) -> Dockerfile:
     image = choose_image(BuildSpec(), facts)
     return Dockerfile(
         f"servekit {facts.servekit_version}: the base image, with everything that does not depend on a project.\n"
-        f"`servekit base build` builds it, as does: docker build -f Dockerfile.base --build-arg {python.name}=3.13 .",
+        f"`servekit base build` builds it, as does: docker build --build-arg {python.name}=3.13 - < Dockerfile.base",
         (make_tools_stage(BuildSpec(), facts), Stage(image, blocks, comment="The image.")),
         arguments=(python,),
     )

@@ -8,7 +8,7 @@ from dockerfiles import CASES, make_facts, make_spec, render_case
 
 from servekit.errors import ImageBuildError
 from servekit_cli.image.base import BaseLabels, list_base_labels, read_base_labels, render_base
-from servekit_cli.image.plan import plan_base, plan_dockerfile
+from servekit_cli.image.plan import plan_dockerfile
 from servekit_cli.image.python import digest_requirements
 from servekit_cli.image.render import render_dockerfile
 

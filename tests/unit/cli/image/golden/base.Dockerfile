@@ -1,5 +1,5 @@
 # servekit 1.2.3: the base image, with everything that does not depend on a project.
-# `servekit base build` builds it, as does: docker build -f Dockerfile.base --build-arg PYTHON_VERSION=3.13 .
+# `servekit base build` builds it, as does: docker build --build-arg PYTHON_VERSION=3.13 - < Dockerfile.base
 
 ARG PYTHON_VERSION=3.12
 
