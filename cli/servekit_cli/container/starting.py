@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from docker.errors import APIError, DockerException
+from docker.errors import APIError
 from docker.models.containers import Container
 
 from servekit_cli.container.faults import explain_refusal
@@ -70,9 +70,13 @@ def start_container(engine: Engine, request: ContainerRequest, *, grace_seconds:
 
 
 def close_stream(stream: Any) -> None:
-    """Close a stream of the engine, which ends whoever reads it; not possible over SSH."""
+    """Close a stream of the engine, which ends whoever reads it.
+
+    The SDK knows how to do that for some transports, and fails for others (SSH) in ways of its own; their
+    streams end with the connection.
+    """
     close: Callable[[], None] = stream.close
-    with contextlib.suppress(DockerException, OSError, AttributeError):
+    with contextlib.suppress(Exception):
         close()
 
 
