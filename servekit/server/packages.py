@@ -19,28 +19,34 @@ def list_packages() -> list[dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for distribution in distributions():
         # Half removed ones have no name. The first one on the path is the one that is imported.
-        if name := distribution.metadata["Name"]:
+        if name := _field(distribution, "Name"):
             found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), _describe(name, distribution))
     return [found[key] for key in sorted(found)]
 
 
 def _describe(name: str, distribution: Distribution) -> dict[str, str]:
     license_name = _find_license(distribution)
-    described = {"name": name, "version": distribution.version}
+    described = {"name": name, "version": _field(distribution, "Version")}
     return {**described, "license": license_name} if license_name else described
 
 
 def _find_license(distribution: Distribution) -> str | None:
     """Find the name of a licence where the editions of Python's metadata keep it, the most exact one first."""
-    metadata = distribution.metadata
-    if expression := metadata["License-Expression"]:
+    if expression := _field(distribution, "License-Expression"):
         return expression
-    classifiers = [each for each in metadata.get_all("Classifier", []) if each.startswith("License :: ")]
+    classifiers = distribution.metadata.get_all("Classifier", [])
+    classifiers = [each for each in classifiers if each.startswith("License :: ")]
     names = [each.rpartition(" :: ")[2] for each in classifiers if not each.endswith(":: OSI Approved")]
     if names:
         return " or ".join(names)
-    text = (metadata["License"] or "").strip()
+    text = _field(distribution, "License").strip()
     return text if 0 < len(text) <= _MAX_LICENSE and "\n" not in text and text != "UNKNOWN" else None
+
+
+def _field(distribution: Distribution, name: str) -> str:
+    """Return a field of the metadata, or nothing; asking for one that is not there by `[...]` is on its way out."""
+    values: list[str] = distribution.metadata.get_all(name, [])
+    return values[0] if values else ""
 
 
 def list_system_packages(status: Path = _STATUS) -> list[dict[str, str]]:
