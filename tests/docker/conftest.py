@@ -131,12 +131,17 @@ def image_name(engine: Engine) -> Generator[str]:
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     """The address of a registry on loopback: Debian's docker-registry."""
+    program = find_registry()
+    with run_registry(program, tmp_path_factory.mktemp("registry")) as address:
+        yield address
+
+
+def find_registry() -> str:
+    """The registry's program; the test is skipped without."""
     program = shutil.which("docker-registry")
     if program is None:
         pytest.skip("docker-registry is not installed (apt-get install docker-registry)")
-    folder = tmp_path_factory.mktemp("registry")
-    with run_registry(program, folder) as address:
-        yield address
+    return program
 
 
 class run_registry:  # noqa: N801 - used as a function

@@ -3,12 +3,13 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import Final, Self
 
 import docker
 
 from servekit.errors import EngineError
-from servekit_cli.engine.endpoint import Endpoint, find_endpoints
+from servekit_cli.engine.endpoint import DEFAULT_SOCKET, Endpoint, find_endpoints
 from servekit_cli.engine.faults import engine_faults, explain_absence
 from servekit_cli.engine.features import Features, Kind, find_features
 
@@ -58,17 +59,18 @@ class Engine:
             yield
 
 
-def connect(kind: Kind | None = None) -> Engine:
+def connect(kind: Kind | None = None, *, default: Path = DEFAULT_SOCKET) -> Engine:
     """Connect to the engine that DOCKER_HOST or the docker context names, or else to the one on this machine.
 
     Args:
         kind: How to build, whatever would be best; for tests and to get around a broken buildx.
+        default: Where the system's Docker listens.
 
     Raises:
         EngineError: There is none, or it does not let us in; the message says which and what to do.
     """
     first: EngineError | None = None
-    for endpoint in find_endpoints():
+    for endpoint in find_endpoints(default):
         try:
             return Engine(_open(endpoint), endpoint, kind)
         except EngineError as error:

@@ -15,6 +15,7 @@ _LABEL: Final = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _HOST: Final = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::\d+)?"
 _NAME: Final = re.compile(rf"(?P<repository>(?:{_HOST}/)?{_PART}(?:/{_PART})*)(?::(?P<tag>[^:/]+))?")
 _TAG: Final = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST: Final = 255
 _HEXADECIMAL_ID: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -25,22 +26,29 @@ class ImageName:
 
     Attributes:
         repository: All before the tag, the registry's address included.
-        tag: `latest` if none was given.
+        tag: `latest` if none was given; `sha256:...` for what has a digest instead.
     """
 
     repository: str
     tag: str
 
     def __str__(self) -> str:
-        return f"{self.repository}:{self.tag}"
+        return f"{self.repository}{'@' if ':' in self.tag else ':'}{self.tag}"
 
 
-def parse_image_name(text: str) -> ImageName:
+def parse_image_name(text: str, *, may_have_digest: bool = False) -> ImageName:
     """Take an image's name apart.
+
+    Args:
+        text: `my-model`, `registry.example.com:5000/team/my-model:v2`.
+        may_have_digest: Whether it may name one very image, `my-model@sha256:...`.
 
     Raises:
         UsageError: It is none; the message says which part and what is allowed.
     """
+    name, at, digest = text.partition("@")
+    if at and may_have_digest and _DIGEST.fullmatch(digest):
+        return ImageName(parse_image_name(name).repository, digest)
     check_tag(text)
     repository, colon, tag = text.rpartition(":")
     if not colon or "/" in tag:  # a colon before a slash is a port's

@@ -48,7 +48,7 @@ def pull_image(engine: Engine, name: str, report: Report) -> None:
         ImageError: The registry has none, or does not give it.
         EngineError: The engine went away.
     """
-    target = parse_image_name(name)
+    target = parse_image_name(name, may_have_digest=True)
     with _registry_faults(engine, target, "pulled"):
         pull = engine.client.api.pull  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - half typed
         stream = cast("_Stream", pull(target.repository, target.tag, stream=True, decode=True))
@@ -117,8 +117,9 @@ def _registry_faults(engine: Engine, target: ImageName, doing: str) -> Generator
         except DockerException as error:
             if not isinstance(error.__cause__, StoreError):
                 raise
+            reason = " ".join(str(error.__cause__).removeprefix("Credentials store ").split())
             raise ImageError(
-                f"{target} could not be {doing}: the credential helper for {_host(target)} failed: {error.__cause__}\n"
+                f"{target} could not be {doing}: the credential helper for {_host(target)} failed: {reason}\n"
                 "Docker's config.json names it under credHelpers or credsStore; see whether docker login works."
             ) from error
 

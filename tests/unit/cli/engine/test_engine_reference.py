@@ -52,3 +52,17 @@ def test_what_cannot_be_a_name_is_refused_with_the_reason(text: str, fault: str)
         check_tag(text)
 
     assert "Names look like my-model" in str(caught.value)
+
+
+def test_a_digest_is_a_part_where_it_may_be() -> None:
+    digest = "sha256:" + "0" * 64
+
+    name = parse_image_name(f"localhost:5000/x:v1@{digest}", may_have_digest=True)
+
+    assert (name.repository, name.tag) == ("localhost:5000/x", digest)
+    assert str(name) == f"localhost:5000/x@{digest}"
+
+
+def test_half_a_digest_is_none() -> None:
+    with pytest.raises(UsageError, match="digest"):
+        parse_image_name("x@sha256:0", may_have_digest=True)
