@@ -1,0 +1,115 @@
+"""With a lock and SOURCE_DATE_EPOCH two builds give the same image, but for the times that the engine stamps."""
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+from image_building import Builder
+
+from servekit_cli.engine import Engine
+
+Layer = dict[str, tuple[object, ...]]
+
+
+@pytest.fixture(scope="module")
+def builder(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Generator[Builder]:
+    builder = Builder(engine, tmp_path_factory.mktemp("twice"))
+    yield builder
+    builder.close()
+
+
+@pytest.fixture(scope="module")
+def images(builder: Builder) -> tuple[str, str]:
+    """Build the same project twice, each step anew."""
+    project = builder.write("def predict() -> str:\n    return ''\n", "build: {python_packages: [tabulate==0.9.0]}\n")
+    assert builder.run("lock", "--file", str(project)).returncode == 0
+    first, second = (builder.build(project, "--no-cache", SOURCE_DATE_EPOCH="1700000000") for _ in range(2))
+    return first, second
+
+
+@dataclass(frozen=True)
+class Saved:
+    """An image as `docker save` writes it.
+
+    Attributes:
+        layers: What each layer holds, lowest first: all that is known of a file but its time.
+        digests: Of the layers.
+        steps: The instruction that made each layer; nothing where the base image does not say.
+    """
+
+    layers: list[Layer]
+    digests: list[str]
+    steps: list[str]
+
+
+@pytest.fixture(scope="module")
+def saved(engine: Engine, images: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Saved, Saved]:
+    folder = tmp_path_factory.mktemp("saved")
+    first, second = (save(engine, image, folder / f"{number}.tar") for number, image in enumerate(images))
+    return first, second
+
+
+def save(engine: Engine, image: str, file: Path) -> Saved:
+    with file.open("wb") as stream:
+        stream.writelines(engine.client.images.get(image).save())
+    with tarfile.open(file) as archive:
+        [manifest] = json.load(open_member(archive, "manifest.json"))
+        config = json.load(open_member(archive, manifest["Config"]))
+        return Saved(
+            layers=[read_layer(open_member(archive, name)) for name in manifest["Layers"]],
+            digests=config["rootfs"]["diff_ids"],
+            steps=[step.get("created_by", "") for step in config["history"] if not step.get("empty_layer")],
+        )
+
+
+def read_layer(stream: IO[bytes]) -> Layer:
+    with tarfile.open(fileobj=stream) as layer:
+        return {member.name: describe(layer, member) for member in layer}
+
+
+def describe(layer: tarfile.TarFile, member: tarfile.TarInfo) -> tuple[object, ...]:
+    content = open_member(layer, member).read() if member.isreg() else b""
+    return (member.type, member.mode, member.uid, member.gid, member.linkname, hashlib.sha256(content).hexdigest())
+
+
+def open_member(archive: tarfile.TarFile, member: str | tarfile.TarInfo) -> IO[bytes]:
+    stream = archive.extractfile(member)
+    assert stream is not None
+    return stream
+
+
+def read_config(engine: Engine, image: str) -> dict[str, Any]:
+    config: dict[str, Any] = engine.client.images.get(image).attrs
+    return config
+
+
+def test_every_file_of_every_layer_is_the_same_but_for_its_time(saved: tuple[Saved, Saved]) -> None:
+    first, second = saved
+
+    different = [
+        name
+        for ours, theirs in zip(first.layers, second.layers, strict=True)
+        for name in sorted({*ours, *theirs})
+        if ours.get(name) != theirs.get(name)
+    ]
+    assert different == []
+
+
+def test_only_layers_that_a_run_makes_have_another_digest(saved: tuple[Saved, Saved]) -> None:
+    first, second = saved
+
+    rows = zip(first.digests, second.digests, first.steps, strict=True)
+    assert {step[:4] for ours, theirs, step in rows if ours != theirs} == {"RUN "}
+
+
+def test_time_labels_and_settings_are_the_same(engine: Engine, images: tuple[str, str]) -> None:
+    first, second = (read_config(engine, image) for image in images)
+
+    assert first["Created"].startswith("2023-11-14T22:13:20")
+    assert first["Created"] == second["Created"]
+    assert first["Config"] == second["Config"]
