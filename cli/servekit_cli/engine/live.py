@@ -20,10 +20,14 @@ _MEGABYTE: Final = 1e6
 
 
 class LiveView:
-    """Shows a build on a terminal."""
+    """Shows a build on a terminal.
 
-    def __init__(self) -> None:
-        self._console = Console(file=sys.stderr, highlight=False)
+    Args:
+        console: Where to; None for stderr.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(file=sys.stderr, highlight=False)
         self._live: Live | None = None
         self._running: dict[int, _Running] = {}
 
@@ -49,7 +53,7 @@ class LiveView:
             # A base image ends twice: once when it is found, and again when it is here.
             was_running = self._running.pop(step.number, None) is not None
             if event.error or (was_running and not step.is_internal):
-                self._console.print(_ended(step, event), soft_wrap=False, overflow="ellipsis", no_wrap=True)
+                self._console.print(_ended(step, event, self._console.width))
         else:
             self._running.setdefault(step.number, _Running(step))
 
@@ -68,22 +72,18 @@ class _Running:
         seconds = time.monotonic() - self.since
         if self.step.is_internal and seconds < 1:
             return
-        head = Text.assemble(("● ", "cyan"), self.step.name, (f"  {seconds:.0f} s", "dim"))
-        if progress := self.step.progress:
-            head.append(f"  {_amount(progress)}", "dim")
-        yield _fit(head, width)
+        amount = f"  {_amount(self.step.progress)}" if self.step.progress else ""
+        yield _row(("● ", "cyan"), self.step.name, f"  {seconds:.0f} s{amount}", width)
         for line in list(self.step.lines)[-_LOG_LINES:]:
-            yield _fit(Text(f"    {line.expandtabs()}", "dim"), width)
+            yield _row(("    ", ""), Text(line.expandtabs(), "dim"), "", width)
 
 
-def _ended(step: Step, done: StepDone) -> Text:
+def _ended(step: Step, done: StepDone, width: int) -> Text:
     if done.error:
-        return Text.assemble(("✗ ", "red"), step.name)
-    mark = ("✓ ", "green")
+        return _row(("✗ ", "red"), step.name, "", width)
     if done.is_cached:
-        return Text.assemble(mark, (step.name, "dim"), ("  cached", "dim"))
-    took = f"  {done.seconds:.1f} s" if done.seconds else ""
-    return Text.assemble(mark, step.name, (took, "dim"))
+        return _row(("✓ ", "green"), Text(step.name, "dim"), "  cached", width)
+    return _row(("✓ ", "green"), step.name, f"  {done.seconds:.1f} s" if done.seconds else "", width)
 
 
 def _amount(progress: StepProgress) -> str:
@@ -91,6 +91,8 @@ def _amount(progress: StepProgress) -> str:
     return f"{moved}/{progress.total / _MEGABYTE:.1f} MB" if progress.total else f"{moved} MB"
 
 
-def _fit(text: Text, width: int) -> Text:
-    text.truncate(width, overflow="ellipsis")
-    return text
+def _row(mark: tuple[str, str], middle: Text | str, end: str, width: int) -> Text:
+    """Put a line together; what is too long is cut in its middle part."""
+    text = middle.copy() if isinstance(middle, Text) else Text(middle)
+    text.truncate(max(1, width - len(mark[0]) - len(end)), overflow="ellipsis")
+    return Text.assemble(mark, text, (end, "dim"))
