@@ -129,14 +129,23 @@ def _build(engine: Engine, spec: Spec, options: BuildOptions, request: BuildRequ
                 memory.description = describe_image(
                     engine, nameless, platform=options.platform, seconds=spec.serve.setup_timeout
                 )
-        labels = make_labels(spec, memory.description, read_source(spec.root))
-        labels = memory.keep_time(labels)
-        named = replace(request, labels=labels, tags=options.names, no_cache=False, pull=False)
-        image_id = build_image(engine, named, make_view("quiet"))
-        memory.save(labels)
+        labels = memory.keep_time(make_labels(spec, memory.description, read_source(spec.root)))
+        image_id = _find_labelled(engine, memory, labels, options.names)
+        if image_id is None:
+            named = replace(request, labels=labels, tags=options.names, no_cache=False, pull=False)
+            image_id = build_image(engine, named, make_view("quiet"))
+            memory.save(labels, image_id)
     finally:
         _drop(engine, nameless)
     return BuiltImage(image_id, memory.description, labels[CREATED], labels.get(VERSION))
+
+
+def _find_labelled(engine: Engine, memory: Memory, labels: dict[str, str], names: tuple[str, ...]) -> str | None:
+    """Give the id of the last build's image if it is what this build would make, and has all the names already."""
+    if labels != memory.labels:
+        return None
+    found = {image.id if (image := find_image(engine, name)) is not None else None for name in names}
+    return memory.labelled if found == {memory.labelled} else None
 
 
 def _drop(engine: Engine, image_id: str) -> None:

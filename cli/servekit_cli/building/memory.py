@@ -26,25 +26,28 @@ class Memory:
 
     Attributes:
         description: What it said of itself; None if it was not asked yet.
+        labels: The labels that were written on it.
+        labelled: The image that it became by them.
     """
 
     def __init__(self, image_id: str) -> None:
         self._file: Final = cache_directory() / "descriptions" / f"{image_id.removeprefix('sha256:')}.json"
-        self._labels: Mapping[str, str] = {}
+        self.labels: Mapping[str, str] = {}
+        self.labelled: str | None = None
         self.description: Description | None = None
         self._load()
 
     def keep_time(self, labels: dict[str, str]) -> dict[str, str]:
         """Give labels the time of the last build if all else is as it was: the same image, then, and not a new one."""
-        before = dict(self._labels)
+        before = dict(self.labels)
         if {**labels, CREATED: ""} == {**before, CREATED: ""}:
             return before
         return labels
 
-    def save(self, labels: Mapping[str, str]) -> None:
+    def save(self, labels: Mapping[str, str], labelled: str) -> None:
         """Remember; what cannot be remembered is asked again the next time."""
         assert self.description is not None
-        values = {"labels": dict(labels), "description": asdict(self.description)}
+        values = {"labels": dict(labels), "labelled": labelled, "description": asdict(self.description)}
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile("w", dir=self._file.parent, delete=False, encoding="utf-8") as part:
@@ -59,9 +62,10 @@ class Memory:
             values: dict[str, Any] = json.loads(self._file.read_text(encoding="utf-8"))
             description = read_description(json.dumps(values["description"]))
             labels = {str(name): str(text) for name, text in values["labels"].items()}
+            labelled = str(values["labelled"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ImageBuildError):
             return  # not there, or written by another version
-        self.description, self._labels = description, labels
+        self.description, self.labels, self.labelled = description, labels, labelled
 
 
 def _forget_oldest(folder: Path) -> None:

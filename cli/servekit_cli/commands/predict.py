@@ -93,7 +93,7 @@ def run(
     options = read_run_options(
         env=env, env_file=env_file, gpus=gpus, memory=memory, cpus=cpus, volume=volume, pull=pull
     )
-    from servekit_cli.container import predict_image  # noqa: PLC0415
+    from servekit_cli.container.predict import predict_image  # noqa: PLC0415
     from servekit_cli.engine import connect  # noqa: PLC0415
 
     with connect() as engine:

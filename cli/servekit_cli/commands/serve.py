@@ -72,7 +72,7 @@ def _serve(
     options = read_run_options(
         env=env, env_file=env_file, gpus=gpus, memory=memory, cpus=cpus, volume=volume, pull=pull
     )
-    from servekit_cli.container import serve_image  # noqa: PLC0415 - `servekit serve --help` need not wait for it
+    from servekit_cli.container.serve import serve_image  # noqa: PLC0415 - `servekit serve --help` need not wait for it
     from servekit_cli.engine import connect  # noqa: PLC0415
 
     with connect() as engine:
