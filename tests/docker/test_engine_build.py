@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from servekit.errors import ImageBuildError, UsageError
 from servekit_cli.engine import BuildRequest, BuildSecret, Engine, build_image, connect, inspect_image, make_view
 from servekit_cli.engine.build import build_events
-from servekit_cli.engine.events import BuildEvent, ImageBuilt, StepLog
+from servekit_cli.engine.client_build import build_by_client
+from servekit_cli.engine.events import BuildEvent, BuildFailed, ImageBuilt, StepLog
 from servekit_cli.engine.features import Kind
 from servekit_cli.engine.steps import Step, Steps
 from tests.docker.conftest import TEST_LABELS, MakeImage
@@ -131,6 +133,23 @@ def test_each_line_that_a_step_prints_is_an_event(kind: Kind, context: Path) -> 
     lines = [event.line for event in events if isinstance(event, StepLog)]
     assert lines == ["one", "2nd", "red"]
     assert list(step.lines) == lines
+
+
+def test_a_client_that_writes_no_json_is_understood(engine: Engine, context: Path) -> None:
+    client = engine.features.client
+    if client is None:
+        pytest.skip("the docker client here has no BuildKit")
+    (context / "Dockerfile").write_text(f"{FROM}RUN echo {context}; echo two; sleep 0.1\nRUN false\n")
+    steps = Steps()
+
+    events = list(build_by_client(engine, replace(client, has_rawjson=False), BuildRequest(context)))
+
+    for event in events:
+        steps.take(event)
+    assert list(step_of(steps, f"RUN echo {context}; echo two; sleep 0.1").lines) == [str(context), "two"]
+    assert isinstance(events[-1], BuildFailed)
+    assert steps.failed is not None
+    assert steps.failed.command == "RUN false"
 
 
 def test_a_failing_step_is_shown_with_its_output(make_image: MakeImage, kind: Kind) -> None:

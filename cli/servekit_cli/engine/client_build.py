@@ -105,7 +105,7 @@ def _read_json(output: IO[bytes]) -> Generator[BuildEvent, None, str]:
 
 def _read_plain(output: IO[bytes]) -> Generator[BuildEvent, None, str]:
     reader = PlainReader()
-    for line in io.TextIOWrapper(output, encoding="utf-8", errors="replace"):
+    for line in io.TextIOWrapper(output, encoding="utf-8", errors="replace", newline="\n"):
         yield from reader.read(line.rstrip("\r\n"))
     return "\n".join(reader.rest)
 
