@@ -18,7 +18,7 @@ from servekit_cli.engine.features import BuildClient
 from servekit_cli.engine.plain import PlainReader
 from servekit_cli.engine.reports import JsonStream, read_report
 from servekit_cli.engine.request import BuildRequest, BuildSecret
-from servekit_cli.engine.status import StatusReader
+from servekit_cli.engine.status import LineSplitter, StatusReader
 
 __all__ = ["build_by_client"]
 
@@ -97,24 +97,27 @@ def _environment(engine: Engine, request: BuildRequest) -> dict[str, str]:
 
 def _read_json(output: IO[bytes]) -> Generator[BuildEvent, None, str]:
     stream, reader = JsonStream(), StatusReader()
-    for text in _pieces(output):
-        for report in stream.feed(text):
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    for piece in _pieces(output):
+        for report in stream.feed(decoder.decode(piece)):
             yield from reader.read(read_report(report))
     return stream.rest.strip()
 
 
 def _read_plain(output: IO[bytes]) -> Generator[BuildEvent, None, str]:
-    reader = PlainReader()
-    for line in io.TextIOWrapper(output, encoding="utf-8", errors="replace", newline="\n"):
-        yield from reader.read(line.rstrip("\r\n"))
+    splitter, reader = LineSplitter(), PlainReader()
+    for piece in _pieces(output):
+        for line in splitter.feed(piece):
+            yield from reader.read(line)
+    for line in splitter.end():
+        yield from reader.read(line)
     return "\n".join(reader.rest)
 
 
-def _pieces(output: IO[bytes]) -> Iterator[str]:
-    """Give text as soon as it is there."""
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    while data := os.read(output.fileno(), 1 << 16):
-        yield decoder.decode(data)
+def _pieces(output: IO[bytes]) -> Iterator[bytes]:
+    """Give what is written as soon as it is there."""
+    while piece := os.read(output.fileno(), 1 << 16):
+        yield piece
 
 
 @contextmanager

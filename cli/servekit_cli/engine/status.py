@@ -8,7 +8,7 @@ from typing import Final
 
 from servekit_cli.engine.events import BuildEvent, BuildWarning, StepDone, StepLog, StepProgress, StepStarted
 
-__all__ = ["Log", "Status", "StatusReader", "Transfer", "Vertex"]
+__all__ = ["LineSplitter", "Log", "Status", "StatusReader", "Transfer", "Vertex"]
 
 
 @dataclass(frozen=True)
