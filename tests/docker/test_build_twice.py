@@ -13,6 +13,8 @@ from image_building import Builder
 
 from servekit_cli.engine import Engine
 
+pytestmark = pytest.mark.timeout(500)  # two whole builds, each step anew
+
 Layer = dict[str, tuple[object, ...]]
 
 
