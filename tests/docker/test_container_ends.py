@@ -47,6 +47,9 @@ def sleeper(model_image: MakeModelImage) -> str:
                         case "sleep":
                             while True:
                                 time.sleep(0.01)
+                        case "talk":
+                            while True:
+                                yield "on and on"
                         case "eat": eat()
                         case "crash": os._exit(3)
                         case "kill": os.kill(os.getppid(), 9)
@@ -209,6 +212,15 @@ def test_an_image_whose_server_does_not_start_shows_its_last_words(model_image: 
 
     assert done.returncode == 13
     assert "ended with exit code 3" in done.stderr
+
+
+def test_a_reader_that_has_enough_ends_the_prediction(sleeper: str) -> None:
+    with subprocess.Popen([SERVEKIT, "predict", sleeper, "-i", "do=talk"], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(5) == b"begun"
+        process.stdout.close()
+
+        assert process.wait(SECONDS) == 141
 
 
 def test_twenty_ctrl_c_at_random_moments(engine: Engine, sleeper: str) -> None:

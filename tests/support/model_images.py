@@ -109,7 +109,7 @@ def _describe(project: Path) -> dict[str, str]:
 
 
 class Command:
-    """A `servekit` command that runs, and the lines of its stderr as they come. Use it as a context manager."""
+    """A `servekit` command that runs, and what it prints as it comes. Use it as a context manager."""
 
     def __init__(self, *arguments: str, **variables: str) -> None:
         environ = {key: value for key, value in os.environ.items() if not key.startswith("SERVEKIT_")}

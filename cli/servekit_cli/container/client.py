@@ -100,15 +100,18 @@ class ModelClient:
 
     async def _is_ready(self) -> bool:
         try:
-            answer = await self._http.get("/readyz")
-            if answer.is_success:
+            if (await self._http.get("/readyz")).is_success:
                 return True
             health = (await self._http.get("/health-check")).json()
+            if health.get("status") not in ("SETUP_FAILED", "DEFUNCT"):
+                return False
+            # Asked once more, as its first answer may be from before the failure.
+            answer = await self._http.get("/readyz")
         except (httpx.TransportError, ValueError):  # the engine's proxy listens before the server does
             return False
-        if health.get("status") in ("SETUP_FAILED", "DEFUNCT"):
-            raise SetupError(_detail(answer))
-        return False
+        if answer.is_success:
+            return True
+        raise SetupError(_detail(answer))
 
 
 class RemotePrediction:

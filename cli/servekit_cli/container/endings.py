@@ -13,11 +13,11 @@ class End:
     """How a container ended.
 
     Attributes:
-        exit_code: Of its first process; None when the engine went away before it could say.
+        exit_code: Of its first process.
         ran_out_of_memory: Whether something in it was killed for memory.
     """
 
-    exit_code: int | None
+    exit_code: int
     ran_out_of_memory: bool
 
 
@@ -32,7 +32,7 @@ def explain_end(end: End, memory_bytes: int | None) -> str:
         return f"ran out of memory and was killed ({_code(end)}); {explain_memory(memory_bytes)}"
     if end.exit_code == _BY_SIGNAL + signal.SIGKILL:
         return f"was killed ({_code(end)}): by somebody, or by a host that is short of memory"
-    if end.exit_code is not None and end.exit_code > _BY_SIGNAL:
+    if end.exit_code > _BY_SIGNAL:
         return f"was ended by a signal ({_code(end)})"
     return f"ended with {_code(end)}"
 
@@ -45,8 +45,6 @@ def explain_memory(memory_bytes: int | None) -> str:
 
 
 def _code(end: End) -> str:
-    if end.exit_code is None:
-        return "no exit code"
     number = end.exit_code - _BY_SIGNAL
     name = f", {signal.Signals(number).name}" if number in set(signal.Signals) else ""
     return f"exit code {end.exit_code}{name}"

@@ -16,11 +16,13 @@ from servekit_cli.container.removal import remove_container
 from servekit_cli.container.request import ContainerRequest
 from servekit_cli.container.starting import Connections, close_stream, start_container
 from servekit_cli.container.threads import call_in_thread, in_loop, read_in_thread
+from servekit_cli.container.waiting import wait_unless
 from servekit_cli.engine import Engine
 
 __all__ = ["LiveContainer"]
 
 _START_SECONDS: Final = 60.0
+_HURRIED_START_SECONDS: Final = 5.0
 _LAST_OUTPUT_SECONDS: Final = 2.0
 
 
@@ -35,7 +37,7 @@ class LiveContainer:
         grace_seconds: How long it may take to stop.
 
     Attributes:
-        ended: Becomes how it ended.
+        ended: Becomes its exit code; None when the engine went away before it could say.
         ran_out_of_memory: Whether something in it was killed for memory; it may go on.
     """
 
@@ -47,7 +49,7 @@ class LiveContainer:
         *,
         grace_seconds: float,
     ) -> None:
-        self.ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
+        self.ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self.ran_out_of_memory = False
         self._engine = engine
         self._request = request
@@ -66,19 +68,19 @@ class LiveContainer:
             EngineError: The engine went away.
             ServekitError: The engine refused.
         """
-        self._starting = call_in_thread(
-            lambda: start_container(self._engine, self._request, grace_seconds=self._grace_seconds)
-        )
+        self._starting = asyncio.ensure_future(self._start())
         connections = await asyncio.shield(self._starting)
-        read_in_thread(connections.output, self._take_output, in_loop(self._output_over.set))
-        read_in_thread(connections.events, in_loop(self._take_event), in_loop(self._lose_engine))
         return connections.port
 
-    async def wait_for_output(self) -> None:
-        """Wait until all that it has printed was taken; for a container that has ended."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_OUTPUT_SECONDS):
-                await self._output_over.wait()
+    async def wait_for_end(self) -> End | None:
+        """Wait until it has ended, and all that it has printed was taken.
+
+        Returns:
+            How it ended; None when the engine went away before it could say.
+        """
+        code = await asyncio.shield(self.ended)
+        await self._wait_for_output()
+        return None if code is None else End(code, self.ran_out_of_memory)
 
     async def end(self, *, grace_seconds: float | None = None, hurry: asyncio.Event) -> None:
         """Ask it to stop, and remove it.
@@ -91,7 +93,7 @@ class LiveContainer:
             EngineError: The engine does not answer, or cannot be reached.
             ContainerError: The engine does not remove it.
         """
-        connections = await self._finish_start()
+        connections = await self._finish_start(hurry)
         try:
             if connections is not None and not self.ended.done() and not hurry.is_set():
                 await self._stop(self._grace_seconds if grace_seconds is None else grace_seconds, hurry)
@@ -102,21 +104,33 @@ class LiveContainer:
                 if connections.leash is not None:
                     connections.leash.close()
 
-    async def _finish_start(self) -> Connections | None:
+    async def _start(self) -> Connections:
+        """Start it, and listen to it, whether or not anybody still waits for that."""
+        connections = await call_in_thread(
+            lambda: start_container(self._engine, self._request, grace_seconds=self._grace_seconds)
+        )
+        read_in_thread(connections.output, self._take_output, in_loop(self._output_over.set))
+        read_in_thread(connections.events, in_loop(self._take_event), in_loop(self._lose_engine))
+        return connections
+
+    async def _finish_start(self, hurry: asyncio.Event) -> Connections | None:
         """Wait until the engine has made up its mind: what is still being made cannot be removed."""
         if self._starting is None:
             return None
-        await asyncio.wait({self._starting}, timeout=_START_SECONDS)
+        await wait_unless(hurry, self._starting, _START_SECONDS)
+        await asyncio.wait({self._starting}, timeout=_HURRIED_START_SECONDS)
         return None if not self._starting.done() or self._starting.exception() else self._starting.result()
 
     async def _stop(self, grace_seconds: float, hurry: asyncio.Event) -> None:
         await call_in_thread(self._ask_to_stop)
-        hurrying = asyncio.ensure_future(hurry.wait())
-        either: set[asyncio.Future[Any]] = {self.ended, hurrying}
-        await asyncio.wait(either, timeout=grace_seconds, return_when=asyncio.FIRST_COMPLETED)
-        hurrying.cancel()
+        await wait_unless(hurry, self.ended, grace_seconds)
         if self.ended.done():
-            await self.wait_for_output()
+            await self._wait_for_output()
+
+    async def _wait_for_output(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_OUTPUT_SECONDS):
+                await self._output_over.wait()
 
     def _ask_to_stop(self) -> None:
         with self._engine.faults(), contextlib.suppress(APIError):  # it has just ended
@@ -132,8 +146,8 @@ class LiveContainer:
             self.ran_out_of_memory = True
         elif event.get("Action") == "die" and not self.ended.done():
             code = event.get("Actor", {}).get("Attributes", {}).get("exitCode")
-            self.ended.set_result(End(None if code is None else int(code), self.ran_out_of_memory))
+            self.ended.set_result(None if code is None else int(code))
 
     def _lose_engine(self) -> None:
         if not self.ended.done():
-            self.ended.set_result(End(None, self.ran_out_of_memory))
+            self.ended.set_result(None)

@@ -135,6 +135,7 @@ class _Prediction:
         outcome = await run_session(
             self._engine, container, work, Interrupts.leave, cancel_grace_seconds=self._serve.cancel_grace
         )
+        self._log.close()
         self._raise_failure(outcome, container)
 
     async def _work(self, container: LiveContainer) -> Outcome:
@@ -203,10 +204,9 @@ class _Prediction:
         return ContainerError(f"The connection to the container broke off: {error!r}")
 
     async def _explain_death(self, container: LiveContainer, when: str) -> Exception:
-        end = await container.ended
-        if end.exit_code is None:
+        end = await container.wait_for_end()
+        if end is None:
             return EngineError(f"The engine went away {when}.\nSee whether it still runs: docker info")
-        await container.wait_for_output()
         self._log.close()
         why = explain_end(end, self._request.options.memory_bytes)
         return ContainerError(f"The container {why}, {when}.{_quote(self._log.tail)}")

@@ -104,7 +104,7 @@ class _Server:
         container = LiveContainer(self._engine, self._request, _pass_on, grace_seconds=self._grace_seconds)
 
         def conclude(interrupts: Interrupts) -> int:
-            is_orderly = container.ended.done() and container.ended.result().exit_code == 0
+            is_orderly = container.ended.done() and container.ended.result() == 0
             return 0 if is_orderly and not interrupts.second.is_set() else _FORCED_EXIT_CODE
 
         return await run_session(
@@ -120,13 +120,11 @@ class _Server:
         if port is not None:
             url = format_url(self._engine, self._request.publication.host, port)
             say(f"Serving {self._image} at {url} in the container {self._request.name}")
-        end = await asyncio.shield(container.ended)
-        await container.wait_for_output()
-        return self._conclude(end)
+        return self._conclude(await container.wait_for_end())
 
-    def _conclude(self, end: End) -> int:
+    def _conclude(self, end: End | None) -> int:
         """Say how a server ended that was not asked to."""
-        if end.exit_code is None:
+        if end is None:
             raise EngineError("The engine went away, and the server with it.\nSee whether it still runs: docker info")
         if end.exit_code in EXIT_CODES and not end.ran_out_of_memory:
             return end.exit_code  # the server's own, which has said why

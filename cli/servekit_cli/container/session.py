@@ -9,6 +9,7 @@ from servekit_cli.container.interrupts import Interrupts
 from servekit_cli.container.life import LiveContainer
 from servekit_cli.container.ownership import sweep
 from servekit_cli.container.threads import call_in_thread
+from servekit_cli.container.waiting import wait_unless
 from servekit_cli.engine import Engine
 from servekit_cli.terminal import say
 
@@ -58,10 +59,10 @@ async def run_session(
 
 
 async def _work_until_signal(working: asyncio.Task[T], interrupts: Interrupts, grace_seconds: float) -> None:
-    await _wait_for_either(working, interrupts.first, None)
+    await wait_unless(interrupts.first, working)
     if not working.done():
         working.cancel()
-        await _wait_for_either(working, interrupts.second, grace_seconds)
+        await wait_unless(interrupts.second, working, grace_seconds)
 
 
 async def _end(
@@ -80,9 +81,3 @@ async def _end(
     finally:
         working.cancel()
         await asyncio.wait({working})
-
-
-async def _wait_for_either(working: asyncio.Task[T], event: asyncio.Event, seconds: float | None) -> None:
-    waiting = asyncio.ensure_future(event.wait())
-    await asyncio.wait({working, waiting}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
