@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from servekit.errors import EnvironmentBuildError
+from servekit.errors import EnvironmentBuildError, UsageError
 from servekit.spec import BuildSpec, Spec
+from servekit_cli.commands.lock import run
 from servekit_cli.image.lock import check_lock, make_lock, read_lock
 from servekit_cli.image.lockfile import describe_changes, parse_pins
 
@@ -287,3 +288,34 @@ def test_the_lock_of_a_uv_project_decides(index: Index, make_spec: SpecMaker) ->
     )
 
     assert "numbers==2.0" in make_lock(spec).text
+
+
+def test_the_command_tells_what_it_changed(
+    index: Index, make_spec: SpecMaker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = make_spec()
+    spec.path.write_text("predictor: predict.py:Predictor\nbuild: {python_packages: [numbers]}\n")
+    index.add("numbers", "2.0")
+    run(spec.root)
+    index.add("numbers", "2.1")
+
+    run(spec.root, upgrade=True)
+
+    assert "  changed numbers 2.0 -> 2.1\n" in capsys.readouterr().err
+
+
+def test_the_command_only_checks_if_told_so(make_spec: SpecMaker, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = make_spec()
+    spec.path.write_text("predictor: predict.py:Predictor\n")
+    with pytest.raises(EnvironmentBuildError, match=r"no servekit\.lock"):
+        run(spec.root, check=True)
+    run(spec.root)
+
+    run(spec.root, check=True)
+
+    assert capsys.readouterr().err.endswith("The lock is current.\n")
+
+
+def test_checking_and_upgrading_exclude_each_other(make_spec: SpecMaker) -> None:
+    with pytest.raises(UsageError, match="--check changes nothing, and --upgrade does"):
+        run(make_spec().root, check=True, upgrade=True)
