@@ -152,13 +152,13 @@ class ProcessHandle(WorkerHandle):
         self._watcher = asyncio.get_running_loop().create_task(
             self._watch(process, link), context=contextvars.Context()
         )
+        self._link = link  # before it is connected: the first message may be there sooner than this task goes on
         try:
             await process.read_output(partial(self._events.on_output, self))
             await asyncio.get_running_loop().create_connection(lambda: link, sock=process.socket)
         except BaseException:
             process.let_go()
             raise
-        self._link = link
 
     def kill(self) -> None:
         """End the process and whatever it started."""
@@ -196,6 +196,7 @@ class ThreadHandle(WorkerHandle):
         begun: asyncio.Future[None] = self._server_loop.create_future()
         link: LocalLink[ToWorker, ToServer] = LocalLink(self._server_loop)
         link.attach(partial(self._events.on_messages, self), _nothing)
+        self._link = link  # before the thread is there: its first message may come sooner than this task goes on
         # A thread of its own, under an empty Context whatever the interpreter's default is.
         threading.Thread(
             target=contextvars.Context().run,
@@ -204,7 +205,6 @@ class ThreadHandle(WorkerHandle):
             daemon=True,
         ).start()
         await begun
-        self._link = link
 
     def kill(self) -> None:
         """Give the worker up: a thread cannot be ended from outside, so it is left to itself."""

@@ -2,12 +2,14 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from servekit.errors import NotReadyError, PredictorError, ServekitError, SetupError, SignatureError
 from servekit.runtime.pool import Pool
@@ -325,3 +327,26 @@ async def test_a_setup_that_failed_is_shown_until_the_next_one_has_ended(make_pr
 
     assert (meanwhile.status, after.status, after.logs) == ("failed", "succeeded", "loaded\n")
     assert "no weights" in meanwhile.logs
+
+
+@both
+@pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_worker_that_is_loaded_while_the_server_is_held_up_is_set_up(
+    make_project: MakeProject, make_loop: Callable[[], asyncio.AbstractEventLoop], isolation: str
+) -> None:
+    pool_spec = make_project(GOOD, isolation=isolation)
+
+    async def start() -> None:
+        pool = Pool(pool_spec, python=sys.executable)
+        pool.set_up()
+        loop = asyncio.get_running_loop()
+        # In the first turn of the loop the worker is started, in the second one nothing goes on for long.
+        loop.call_soon(lambda: loop.call_soon(time.sleep, 1))
+        try:
+            await pool.start()
+            await asyncio.wait_for(pool.ready(), 30)
+        finally:
+            await pool.close()
+
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        runner.run(start())
