@@ -116,7 +116,7 @@ def _read(engine: Engine, response: requests.Response) -> Generator[BuildEvent]:
         for message in stream.feed(piece.decode(errors="replace")):
             yield from reader.read(message)
             if "error" in message:
-                yield BuildFailed(str(message["error"]))
+                yield BuildFailed(str(message["error"]).strip())
                 return
             image_id = _image_id(message) or image_id
     if not image_id:

@@ -70,13 +70,18 @@ def _check(features: Features, request: BuildRequest) -> None:
         check_tag(tag)
     if request.secrets and not features.secrets:
         names = ", ".join(secret.id for secret in request.secrets)
-        raise UsageError(
-            f"The secret {names} cannot be passed to this build: only the docker client with buildx can do that.\n"
-            "Install Docker's buildx plugin (https://docs.docker.com/go/buildx/)."
-        )
+        remedy = _PODMAN_REMEDY if features.is_podman else _BUILDX_REMEDY
+        raise UsageError(f"The secret {names} cannot be passed to this build: {remedy}")
     for name, text in request.labels.items():
         if (size := len(text.encode())) > _LONGEST_LABEL:
             raise ImageBuildError(f"The label {name} would have {size} bytes; {_LONGEST_LABEL} are possible.")
+
+
+_BUILDX_REMEDY: Final = (
+    "only the docker client with buildx can do that.\n"
+    "Install Docker's buildx plugin (https://docs.docker.com/go/buildx/)."
+)
+_PODMAN_REMEDY: Final = "Podman's Docker-compatible socket takes none.\nBuild with Docker and its buildx plugin."
 
 
 def _explain(engine: Engine, steps: Steps, message: str) -> EngineError | ImageBuildError:

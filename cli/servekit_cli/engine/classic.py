@@ -9,9 +9,11 @@ from servekit_cli.engine.status import LineSplitter
 
 __all__ = ["ClassicReader"]
 
-_STEP: Final = re.compile(r"(?:Step|STEP) (\d+/\d+) ?: (.*)", re.DOTALL)
+# Podman puts the stage's number before the step's, if there are several stages.
+_STEP: Final = re.compile(r"(\[\d+/\d+\] )?(?:Step|STEP) (\d+/\d+) ?: (.*)", re.DOTALL)
 _CACHED: Final = re.compile(r" ---> Using cache|--> Using cache")
-_REMARK: Final = re.compile(r" ---> |--> |Removing intermediate container |Successfully (built|tagged) |COMMIT")
+_COMMIT: Final = re.compile(r"(\[\d+/\d+\] )?COMMIT")
+_REMARK: Final = re.compile(r" ---> |--> |Removing intermediate container ")
 
 
 class ClassicReader:
@@ -32,19 +34,22 @@ class ClassicReader:
             what = f"{message.get('status', '')} {message.get('id', '')}"
             yield StepProgress(self._step, what, detail.get("current", 0), detail.get("total", 0))
         elif "error" in message:
-            yield from self._end_step(str(message["error"]))
+            yield from self._end_step(str(message["error"]).strip())
         elif "aux" in message:
             yield from self._end_step()
 
     def _read_text(self, text: str) -> Iterator[BuildEvent]:
         if found := _STEP.match(text):
             yield from self._end_step()
-            self._step, self._is_name_over = found[1], text.endswith("\n")
-            yield StepStarted(found[1], f"[{found[1]}] {found[2].strip()}")
+            stage, number, command = found.groups(default="")
+            self._step, self._is_name_over = stage + number, text.endswith("\n")
+            yield StepStarted(stage + number, f"{stage}[{number}] {command.strip()}")
         elif text == "\n" and not self._is_name_over:
             self._is_name_over = True
         elif _CACHED.match(text):
             self._is_cached = True
+        elif _COMMIT.match(text):
+            yield from self._end_step()
         elif self._step and not _REMARK.match(text):
             yield from (StepLog(self._step, line) for line in self._lines.feed(text.encode()))
 

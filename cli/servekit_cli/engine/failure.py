@@ -53,7 +53,7 @@ def _join(head: str, remedy: str | None) -> str:
 
 
 def _exit_code(error: str) -> str:
-    found = re.search(r"(?:exit code|non-zero code): (\d+)", error)
+    found = re.search(r"(?:exit code|non-zero code|exit status):? (\d+)", error)
     return f" (exit code {found[1]})" if found else ""
 
 

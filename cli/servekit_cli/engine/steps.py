@@ -11,7 +11,7 @@ __all__ = ["Step", "Steps"]
 
 _KEPT_LINES: Final = 400  # of each step's output; enough for a resolver's longest explanation
 
-_POSITION: Final = re.compile(r"^\[[^]]*\d+/\d+\] ")
+_POSITION: Final = re.compile(r"^(\[[^]]*\d+/\d+\] )+")
 _INTERNAL_FROM: Final = re.compile(r"^\[internal\] load metadata for (docker\.io/(library/)?)?")
 
 

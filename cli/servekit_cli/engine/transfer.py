@@ -146,7 +146,8 @@ _REMEDIES: Final = (
     ),
     _remedy(
         "HTTP response to HTTPS client",
-        'The registry speaks no TLS. If it is meant to be so, add "{host}" to insecure-registries in daemon.json.',
+        'The registry speaks no TLS. If it is meant to be so, name "{host}" under insecure-registries in daemon.json '
+        "(Podman: insecure = true in registries.conf).",
     ),
     _remedy(
         "x509|certificate",
