@@ -53,7 +53,8 @@ class Dispatcher:
         self._serve = serve
         self._observer = observer
         self._forget = forget
-        self._queue = WaitingLine(serve.queue.max, serve.queue.timeout, self._queue_overdue)
+        patience = min(serve.queue.timeout, math.inf if serve.timeout is None else serve.timeout)
+        self._queue = WaitingLine(serve.queue.max, patience, self._queue_overdue)
         self._live: dict[int, Prediction] = {}
         self._placed: dict[int, WorkerHandle] = {}
         self._timers: dict[int, asyncio.TimerHandle] = {}
@@ -321,11 +322,12 @@ class Dispatcher:
         )
 
     def _prediction_overdue(self, prediction: Prediction) -> None:
-        self._stop(
-            prediction, Status.FAILED, f"timed out: it took longer than {self._serve.timeout:g} seconds (serve.timeout)"
-        )
+        self._stop(prediction, Status.FAILED, self._overdue_text())
 
     def _queue_overdue(self, prediction: Prediction) -> None:
+        if self._serve.timeout is not None and self._serve.timeout < self._serve.queue.timeout:
+            self._end(prediction, Status.FAILED, self._overdue_text())
+            return
         prediction.is_refused = True
         limit = f"{self._serve.queue.timeout:g} seconds (serve.queue.timeout)"
         self._end(prediction, Status.FAILED, f"no slot became free within {limit}")
@@ -340,6 +342,9 @@ class Dispatcher:
         self._observer.worker_stuck(worker, prediction)
         worker.is_retiring = True
         self.crew.close_if_idle(worker)
+
+    def _overdue_text(self) -> str:
+        return f"timed out: it took longer than {self._serve.timeout:g} seconds (serve.timeout)"
 
     def _not_ready_text(self) -> str:
         failure = self.crew.failure

@@ -67,7 +67,7 @@ class Prediction:
         shown_input: The input as answers show it: without secrets.
         kinds: The kind of each event, one byte each; its length is the number of events.
         data: The data of each event.
-        is_input_error: The worker refused the input; `problems` has the list as JSON.
+        problems: Why the worker refused the input, as a JSON list; None if it did not.
         has_files: It may have a folder of temporary files.
         is_forgotten: Its record is gone.
         is_refused: It ended without having run: the queue's time was up, or the server is going away.

@@ -282,6 +282,30 @@ async def test_waiting_too_long_in_the_queue_is_a_refusal(run_pool: RunPool, iso
     assert waiting.error == "no slot became free within 0.1 seconds (serve.queue.timeout)"
 
 
+async def test_waiting_counts_for_the_time_that_a_prediction_may_take(run_pool: RunPool, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    code = f"""
+        import pathlib, time
+        def predict() -> str:
+            while not pathlib.Path({str(gate)!r}).exists():
+                try:
+                    time.sleep(0.01)
+                except BaseException:
+                    pass
+            return ""
+    """
+    limits = {"timeout": 0.3, "cancel_grace": 60, "queue": {"timeout": 60}}
+    async with run_pool(code, predictor="predict.py:predict", **limits) as pool:
+        stubborn, waiting = start(pool), start(pool)
+        await ended(waiting)
+        is_running = not stubborn.is_done
+        gate.touch()
+
+    assert is_running
+    assert waiting.error == "timed out: it took longer than 0.3 seconds (serve.timeout)"
+    assert not waiting.is_refused
+
+
 @both
 async def test_queued_predictions_run_in_the_order_they_came(run_pool: RunPool, isolation: str) -> None:
     code = """
