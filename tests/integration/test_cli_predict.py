@@ -16,7 +16,7 @@ from typing import IO, Any
 import pytest
 
 SERVEKIT = str(Path(sysconfig.get_path("scripts")) / "servekit")
-SECONDS = 30
+SECONDS = 100
 
 Write = Callable[..., Path]
 
