@@ -113,6 +113,7 @@ def test_health_is_that_of_the_model(builder: Builder, hello: str) -> None:
         assert container.docker.attrs["Config"]["Healthcheck"]["Test"] == [
             "CMD",
             "python",
+            "-P",
             "-m",
             "servekit.server.healthcheck",
         ]
@@ -285,6 +286,14 @@ def test_secrets_are_in_no_layer_and_in_no_history(builder: Builder, tmp_path: P
 
 def test_without_a_docker_client_the_engine_builds_by_itself(builder: Builder, tmp_path: Path) -> None:
     image = builder.build(builder.write(HELLO), path=str(tmp_path))
+
+    with builder.start(image) as container:
+        container.wait_until_ready()
+        assert json.loads(container.predict())["status"] == "succeeded"
+
+
+def test_a_file_of_the_project_does_not_hide_the_standard_library_from_the_server(builder: Builder) -> None:
+    image = builder.build(builder.write(HELLO, **{"queue.py": "raise RuntimeError", "types.py": "raise RuntimeError"}))
 
     with builder.start(image) as container:
         container.wait_until_ready()

@@ -204,7 +204,7 @@ def _make_files_block(facts: BuildFacts) -> Block:
 def _make_start_block(spec: Spec) -> Block:
     port = spec.serve.port or _DEFAULT_PORT
     healthcheck = Healthcheck(
-        ("python", "-m", "servekit.server.healthcheck", *([] if port == _DEFAULT_PORT else [str(port)])),
+        ("python", "-P", "-m", "servekit.server.healthcheck", *([] if port == _DEFAULT_PORT else [str(port)])),
         interval_seconds=10,
         timeout_seconds=10,
         start_period_seconds=math.ceil(spec.serve.setup_timeout),
@@ -220,6 +220,7 @@ def _make_start_block(spec: Spec) -> Block:
             healthcheck,
             StopSignal("SIGTERM"),
             Entrypoint(("/usr/bin/tini", "--")),
-            Command(("python", "-m", "servekit.server")),
+            # Without -P a queue.py of the project would be taken for the standard library's.
+            Command(("python", "-P", "-m", "servekit.server")),
         ),
     )

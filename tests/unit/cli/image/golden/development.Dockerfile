@@ -57,7 +57,7 @@ WORKDIR /app
 USER 10001:10001
 EXPOSE 5000
 HEALTHCHECK --interval=10s --timeout=10s --start-period=600s \
-    CMD ["python", "-m", "servekit.server.healthcheck"]
+    CMD ["python", "-P", "-m", "servekit.server.healthcheck"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/usr/bin/tini", "--"]
-CMD ["python", "-m", "servekit.server"]
+CMD ["python", "-P", "-m", "servekit.server"]

@@ -56,7 +56,7 @@ WORKDIR /app
 USER 10001:10001
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=10s --start-period=1200s \
-    CMD ["python", "-m", "servekit.server.healthcheck", "8080"]
+    CMD ["python", "-P", "-m", "servekit.server.healthcheck", "8080"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/usr/bin/tini", "--"]
-CMD ["python", "-m", "servekit.server"]
+CMD ["python", "-P", "-m", "servekit.server"]
