@@ -1,27 +1,23 @@
 """What an error means on the command line, where it was made for clients and authors of every kind."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from servekit.errors import InputError, SetupError
 from servekit.problems import Problem
+from servekit.runtime.failure import hint_at_package
 from servekit_cli.inputs import InputRequest
 from servekit_cli.schemas import Schema, accepted_kinds, resolve
 
 __all__ = ["add_input_hints", "add_package_hint"]
 
-_MISSING_MODULE: Final = re.compile(r"^ModuleNotFoundError: ", re.MULTILINE)
-_PACKAGE_HINT: Final = (
-    "A missing package belongs under build in the spec, such as python_packages: [NAME]; "
-    "a missing module of your own beside the spec."
-)
 _TRUTH_WORDS: Final = {"yes", "no", "on", "off", "1", "0", "y", "n", "true", "false"}
 
 
 def add_package_hint(error: SetupError) -> SetupError:
     """Say where a package goes, if an error comes from one that is missing."""
-    return SetupError(f"{error}\n{_PACKAGE_HINT}") if _MISSING_MODULE.search(str(error)) else error
+    hint = hint_at_package(str(error))
+    return error if hint is None else SetupError(f"{error}\n{hint}")
 
 
 def add_input_hints(error: InputError, request: InputRequest, schema: Schema) -> InputError:

@@ -6,18 +6,32 @@ that: who asks is about to tell somebody that it is over, and must come to do so
 
 import asyncio
 import itertools
+import re
 import traceback
 from pathlib import Path
+from typing import Final
 
 from servekit.runtime.text import shorten
 
-__all__ = ["author_traceback", "describe"]
+__all__ = ["author_traceback", "describe", "hint_at_package"]
 
 _MAX_DESCRIPTION = 10_000
 _MAX_TRACEBACK = 100_000
 """Characters; an exception can hold the whole input, and every answer would repeat it."""
 
 _ON_THE_WAY = (str(Path(__file__).resolve().parent.parent), "<frozen importlib")
+
+
+_MISSING_MODULE: Final = re.compile(r"^ModuleNotFoundError: ", re.MULTILINE)
+_PACKAGE_HINT: Final = (
+    "A missing package belongs under build in the spec, such as python_packages: [NAME]; "
+    "a missing module of your own beside the spec."
+)
+
+
+def hint_at_package(story: str) -> str | None:
+    """Say where a package goes, if a failure's message or traceback tells of one that is missing."""
+    return _PACKAGE_HINT if _MISSING_MODULE.search(story) else None
 
 
 def describe(error: BaseException) -> str:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from servekit.errors import ServekitError
+from servekit.runtime.failure import hint_at_package
 from servekit.runtime.handle import WorkerHandle
 from servekit.runtime.observer import PoolObserver
 from servekit.runtime.prediction import Prediction, Status
@@ -82,8 +83,8 @@ class ServerObserver(PoolObserver):
         self._told_failure = text
         when = f"; retrying in {retry_seconds:.1f} s" if retry_seconds and not self.keeps_old_code else ""
         again = " (as before)" if is_known else ""
-        values = {"traceback": story.strip()} if story.strip() and not is_known else {}
-        self._log().error(f"{summary}{again}{when}", **values)
+        values = {} if is_known else {"traceback": story.strip(), "hint": hint_at_package(story)}
+        self._log().error(f"{summary}{again}{when}", **{key: value for key, value in values.items() if value})
 
     def message_failed(self, worker: WorkerHandle, error: Exception) -> None:
         """Log it: the fault is ours."""

@@ -121,7 +121,8 @@ def test_a_broken_project_is_told_in_one_line_and_retried(
 
     assert summary in first["event"]
     assert "retrying in " in first["event"]
-    assert "traceback" not in again
+    assert ("ModuleNotFoundError" in summary) == ("belongs under build" in first.get("hint", ""))
+    assert not {"traceback", "hint"} & set(again)
     assert None not in first.values()
 
 
