@@ -37,10 +37,8 @@ def engine_faults(endpoint: Endpoint) -> Generator[None]:
     """
     try:
         yield
-    except APIError as error:
-        if not _speaks_plain_to_tls(error):
-            raise
-        raise EngineError(explain_fault(endpoint, error)) from error
+    except APIError:
+        raise  # it is a RequestException as well
     except DockerException as error:
         if type(error) not in _WITHOUT_ANSWER:
             raise
@@ -76,12 +74,14 @@ def explain_fault(endpoint: Endpoint, error: BaseException) -> str:
         f"The engine at {endpoint.host} ({endpoint.origin})" if endpoint.is_named else f"The engine at {endpoint.host}"
     )
     causes = list(_causes(error))
+    if any(_speaks_plain_to_tls(cause) for cause in causes):
+        return f"{what} wants TLS.\n{_TLS_REMEDY}"
     for kind, explain in _EXPLANATIONS:
         for cause in causes:
             if isinstance(cause, kind):
                 return f"{what} {explain(endpoint, cause)}"
-    if any(_speaks_plain_to_tls(cause) for cause in causes):
-        return f"{what} wants TLS.\n{_TLS_REMEDY}"
+    if "bind address" in str(error) or "npipe" in str(error):
+        return f"{what} {_no_address(endpoint, error)}"
     return f"{what} broke off: {causes[-1]}\nSee whether it still runs: docker info"
 
 
@@ -142,6 +142,20 @@ def _too_old(_: Endpoint, error: BaseException) -> str:
     return f"is too old: {error}\nDocker 20.10 and Podman 4 are the oldest that work."
 
 
+def _no_address(_: Endpoint, error: BaseException) -> str:
+    return (
+        f"is no address: {error}\nAddresses look like unix:///var/run/docker.sock, tcp://host:2376 or ssh://user@host."
+    )
+
+
+def _no_engine(_: Endpoint, error: BaseException) -> str:
+    return f"is something else than an engine: {error}"
+
+
+def _no_ssh(_: Endpoint, __: BaseException) -> str:
+    return "is reached over SSH, for which a package is missing.\nInstall it beside servekit: pip install 'docker[ssh]'"
+
+
 # The order matters: a refusal arrives wrapped in a broken connection.
 _EXPLANATIONS: Final = (
     (PermissionError, _permission),
@@ -149,6 +163,8 @@ _EXPLANATIONS: Final = (
     (ConnectionRefusedError, _refused),
     ((ssl.SSLError, requests.exceptions.SSLError, TLSParameterError), _tls),
     (InvalidVersion, _too_old),
+    (NameError, _no_ssh),  # so does Docker's SDK say that it found no paramiko
+    (requests.exceptions.HTTPError, _no_engine),
     ((requests.exceptions.Timeout, TimeoutError), _slow),
     (socket.gaierror, _unknown_host),
     ((ConnectionError, requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError), _gone),

@@ -59,7 +59,7 @@ class Steps:
         """Note one event; gives the step that it is about."""
         match event:
             case StepStarted(id_, name):
-                self._steps[id_] = Step(len(self._steps) + 1, re.sub(r" --mount=\S+", "", name))
+                self._steps[id_] = Step(len(self._steps) + 1, _describe(name))
                 return self._steps[id_]
             case BuildWarning(text):
                 self.warnings.append(text)
@@ -91,6 +91,11 @@ class Steps:
             case StepDone():
                 step.done = event
         return step
+
+
+def _describe(name: str) -> str:
+    """Leave what a reader looks for: no flags of mounts, and one line."""
+    return " ".join(re.sub(r" --mount=\S+", "", name).split())
 
 
 def _is_canceled(step: Step) -> bool:

@@ -10,7 +10,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Generator
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from socketserver import ThreadingUnixStreamServer
 from typing import ClassVar
@@ -210,6 +210,65 @@ def test_a_host_that_cannot_be_found_is_told(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("DOCKER_HOST", "tcp://engine.invalid:2375")
 
     with pytest.raises(EngineError, match=r"on a host that cannot be found\.\nCorrect DOCKER_HOST"):
+        connect()
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("foo", r"is no address: .*foo\nAddresses look like unix:///"),
+        ("tcp://127.0.0.1", "is no address: .*port is required"),
+        ("npipe:////./pipe/docker", "is no address: .*Windows"),
+    ],
+)
+def test_what_is_no_address_is_refused_with_examples(host: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", host)
+
+    with pytest.raises(EngineError, match=said):
+        connect()
+
+
+@pytest.fixture
+def other_server() -> Generator[HTTPServer]:
+    """A server on loopback that is no engine, and answers what its test sets."""
+    server = HTTPServer(("127.0.0.1", 0), _Other)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+class _Other(BaseHTTPRequestHandler):
+    answer = (404, b"no such page")
+
+    def do_GET(self) -> None:
+        status, body = self.answer
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
+        pass
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ((404, b"no such page"), "is something else than an engine: 404"),
+        # What the server of Go's library answers, which is the engine's.
+        ((400, b"Client sent an HTTP request to an HTTPS server.\n"), r"wants TLS\.\nSet DOCKER_TLS_VERIFY=1"),
+    ],
+)
+def test_what_answers_as_no_engine_does_is_told(
+    answer: tuple[int, bytes], said: str, other_server: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Other, "answer", answer)
+    monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{other_server.server_port}")
+
+    with pytest.raises(EngineError, match=said):
         connect()
 
 
