@@ -6,6 +6,7 @@ none of them does not make the step run again.
 
 import os
 import posixpath
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from servekit_cli.image.lock import LOCK_NAME, Lock
 __all__ = ["Installation", "plan_installation"]
 
 _PROJECT: Final = "project"
+_PASSWORD: Final = re.compile(r"https?://[^/\s:@$]*:[^/\s@$]+@(?P<host>[^/\s:]+)")
 _EXPORT: Final = ("export", "--quiet", "--frozen", "--no-dev", "--no-emit-project", "--no-header", "--no-annotate")
 
 
@@ -60,6 +62,8 @@ def plan_installation(
         EnvironmentBuildError: A file that is named is not there, or not in the project.
     """
     reader = _Reader(spec, list(files))
+    if spec.build.names_dependencies:
+        _refuse_passwords(read_dependencies(spec).contents)
     if lock is not None:
         reader.add_texts({LOCK_NAME: make_plain(lock.text), "runtime.lock": lock.runtime_text})
         reader.add_paths("", list_required_paths(lock.text), LOCK_NAME)
@@ -164,6 +168,15 @@ class _Reader:
                 "Put it into the project, and name it by its relative path."
             )
         return inside
+
+
+def _refuse_passwords(texts: Iterable[str]) -> None:
+    for text in texts:
+        if match := _PASSWORD.search(text):
+            raise EnvironmentBuildError(
+                f"The dependencies name an address with a password in it, at {match['host']}, which would get into "
+                "the image.\nTake it out, and give it to the build: servekit build --secret id=netrc,src=$HOME/.netrc"
+            )
 
 
 def _export(project: Path, spec: Spec) -> str:

@@ -5,9 +5,10 @@ import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, Protocol, cast
+from typing import Final, Literal
 
 from servekit.errors import ImageBuildError
+from servekit_cli.image.ignoring import IgnoreRules, Verdict, read_lines
 from servekit_templates import read_text
 
 __all__ = ["CONTEXT_MARKER", "ProjectFile", "ProjectFiles", "find_project_files"]
@@ -65,21 +66,8 @@ def find_project_files(root: Path, left_out: Iterable[str] = ()) -> ProjectFiles
         ImageBuildError: A link leads out of the project, or the folder cannot be read.
     """
     walk = _Walk(root, frozenset(path.removeprefix("./").rstrip("/") for path in left_out))
-    files = sorted(walk.list_folder(""), key=lambda file: file.path)
+    files = sorted(walk.list_all(), key=lambda file: file.path)
     return ProjectFiles(tuple(files), tuple(sorted(walk.skipped)), tuple(sorted(walk.withheld)))
-
-
-class _Pattern(Protocol):
-    exclusion: bool
-    cleaned_pattern: str
-
-    def match(self, filepath: str) -> bool: ...
-
-
-class _Matcher(Protocol):
-    patterns: list[_Pattern]
-
-    def matches(self, filepath: str) -> bool: ...
 
 
 class _Walk:
@@ -91,14 +79,15 @@ class _Walk:
         self._root = root
         self._resolved_root = os.path.realpath(root)
         self._left_out = left_out
-        defaults = _read_patterns(read_text("dockerignore"))
-        own = _read_patterns(_read_own(root / _IGNORE_FILE))
-        self._matcher = _make_matcher([*defaults, *own])
-        self._credentials = _make_matcher(_read_patterns(read_text("dockerignore").partition(_CREDENTIALS)[2]))
-        self._own = _make_matcher(own)
-        self._taken_back = [pattern for pattern in self._matcher.patterns if pattern.exclusion]
+        defaults, own = read_text("dockerignore"), _read_own(root / _IGNORE_FILE)
+        self._rules = IgnoreRules([*read_lines(defaults), *read_lines(own)])
+        self._own = IgnoreRules(read_lines(own))
+        self._credentials = IgnoreRules(read_lines(defaults.partition(_CREDENTIALS)[2]))
 
-    def list_folder(self, folder: str) -> Iterator[ProjectFile]:
+    def list_all(self) -> Iterator[ProjectFile]:
+        return self._list_folder("", self._rules.root)
+
+    def _list_folder(self, folder: str, verdict: Verdict) -> Iterator[ProjectFile]:
         try:
             entries = sorted(os.scandir(self._root / folder), key=lambda entry: entry.name)
         except OSError as error:
@@ -109,20 +98,26 @@ class _Walk:
         for entry in entries:
             path = f"{folder}/{entry.name}" if folder else entry.name
             if path not in self._left_out:
-                yield from self._list_entry(entry, path)
+                yield from self._list_entry(entry, path, self._rules.judge(path, verdict))
 
-    def _list_entry(self, entry: os.DirEntry[str], path: str) -> Iterator[ProjectFile]:
-        is_ignored = self._matcher.matches(path)
-        if is_ignored and self._credentials.matches(path) and not self._own.matches(path):
+    def _list_entry(self, entry: os.DirEntry[str], path: str, verdict: Verdict) -> Iterator[ProjectFile]:
+        is_ignored = self._rules.ignores(verdict)
+        if is_ignored and self._is_credential(path):
             self.withheld.append(path)
         if entry.is_dir(follow_symlinks=False):
-            is_ignored = is_ignored or self._is_made_elsewhere(path)
+            is_ignored = is_ignored or (self._is_made_elsewhere(path) and not self._rules.takes_back(verdict))
             if not is_ignored:
                 yield ProjectFile(path, "folder")
-            if not is_ignored or self._may_be_taken_back(path):
-                yield from self.list_folder(path)
+            if not is_ignored or self._rules.may_take_back_below(path):
+                yield from self._list_folder(path, verdict)
         elif not is_ignored:
             yield from self._list_file(entry, path)
+
+    def _is_credential(self, path: str) -> bool:
+        """Whether only the look of a name keeps it out, and no line of the project's own."""
+        credentials, own = self._credentials, self._own
+        is_alike = credentials.ignores(credentials.judge(path, credentials.root))
+        return is_alike and not own.ignores(own.judge(path, own.root))
 
     def _list_file(self, entry: os.DirEntry[str], path: str) -> Iterator[ProjectFile]:
         try:
@@ -160,25 +155,7 @@ class _Walk:
     def _is_made_elsewhere(self, path: str) -> bool:
         """Whether a folder is a virtual environment or a build context, wherever it is and whatever its name."""
         place = self._root / path
-        is_other = (place / "pyvenv.cfg").is_file() or (place / CONTEXT_MARKER).is_file()
-        return is_other and not any(pattern.match(path) for pattern in self._taken_back)
-
-    def _may_be_taken_back(self, folder: str) -> bool:
-        """Whether a `!` line names something in an ignored folder, literally, as Docker has it."""
-        return any(f"{pattern.cleaned_pattern}/".startswith(f"{folder}/") for pattern in self._taken_back)
-
-
-def _make_matcher(patterns: list[str]) -> _Matcher:
-    from docker.utils.build import PatternMatcher  # noqa: PLC0415 - a quarter of a second, for those who need it
-
-    matcher = cast("_Matcher", PatternMatcher(patterns))  # its stubs want paths that are no texts
-    del matcher.patterns[-1]  # `!.dockerignore`, which Docker always sends to itself
-    return matcher
-
-
-def _read_patterns(text: str) -> list[str]:
-    lines = (line.strip() for line in text.splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
+        return (place / "pyvenv.cfg").is_file() or (place / CONTEXT_MARKER).is_file()
 
 
 def _read_own(file: Path) -> str:

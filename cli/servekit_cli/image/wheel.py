@@ -52,7 +52,9 @@ class OwnSource:
         assert self.wheel is not None, "a release comes from the index"
         file, content = folder / self.wheel, _pack(self.version)
         if not file.is_file() or file.read_bytes() != content:
-            file.write_bytes(content)
+            part = file.with_suffix(f".{os.getpid()}")  # another build may be reading the file
+            part.write_bytes(content)
+            part.replace(file)
         return file
 
 

@@ -176,6 +176,27 @@ def test_a_path_that_no_image_can_have_is_told(plan: Plan, tmp_path: Path, line:
         plan({"r.txt": f"{line}\n"}, python_requirements="r.txt")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "--extra-index-url https://me:hunter2@pypi.example.org/simple\na\n",
+        "a @ git+https://me:hunter2@pypi.example.org/a.git\n",
+    ],
+)
+def test_a_password_in_an_address_is_refused_and_not_repeated(plan: Plan, text: str) -> None:
+    with pytest.raises(EnvironmentBuildError, match=r"password in it, at pypi\.example\.org(.|\n)*id=netrc") as caught:
+        plan({"r.txt": text}, python_requirements="r.txt")
+
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["--index-url https://me:${TOKEN}@example.org/simple\na\n", "a @ git+ssh://git@example.org:22/a.git\n"]
+)
+def test_an_address_without_a_password_is_none_of_our_business(plan: Plan, text: str) -> None:
+    assert plan({"r.txt": text}, python_requirements="r.txt").folder == "project"
+
+
 def test_a_uv_lock_that_cannot_be_used_is_told_with_uvs_words(plan: Plan) -> None:
     with pytest.raises(EnvironmentBuildError, match=r"uv\.lock of .* cannot be used\. uv said:\n\n.+"):
         plan({"pyproject.toml": PYPROJECT, "uv.lock": "nonsense"}, python_project=".")

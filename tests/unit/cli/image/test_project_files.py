@@ -80,6 +80,8 @@ def test_a_build_context_in_the_project_stays_out(make_project: MakeProject) -> 
         ("**/*.txt", ["a.md", "sub/a.md"]),
         ("sub", ["a.md", "a.txt"]),
         ("/sub/", ["a.md", "a.txt"]),
+        ("./sub/./a.md", ["a.md", "a.txt", "sub/a.txt"]),
+        ("x/../sub", ["a.md", "a.txt"]),
         ("# sub\n\n", ["a.md", "a.txt", "sub/a.md", "sub/a.txt"]),
         ("*\n!sub/a.txt", ["sub/a.txt"]),
         ("sub\n!sub/a.txt", ["a.md", "a.txt", "sub/a.txt"]),
@@ -89,6 +91,12 @@ def test_a_build_context_in_the_project_stays_out(make_project: MakeProject) -> 
 )
 def test_a_dockerignore_counts_as_docker_reads_it(make_project: MakeProject, ignore: str, left: list[str]) -> None:
     assert list_paths(make_project("a.md", "a.txt", "sub/a.md", "sub/a.txt", ignore=ignore)) == left
+
+
+def test_a_line_for_a_folder_counts_at_any_depth_beside_one_that_takes_a_file_back(make_project: MakeProject) -> None:
+    root = make_project("a/b/c/data/keep", "a/b/c/data/drop", "a/b/c/data/d/drop", ignore="**/data\n!a/b/c/data/keep\n")
+
+    assert list_paths(root) == ["a/b/c/data/keep"]
 
 
 @pytest.mark.parametrize(
