@@ -65,14 +65,17 @@ def find_features(docker: DockerClient, environment: Mapping[str, str], kind: Ki
     Args:
         docker: The connection.
         environment: What the client needs to talk to the same engine.
-        kind: Take this way of building even where there is a better one.
+        kind: Take this way of building, if it is possible, even where there is a better one.
     """
     answer = docker.version()
     is_podman = any("Podman" in str(part.get("Name")) for part in answer.get("Components") or ())
     has_buildkit = not is_podman and _numbers(docker.api.api_version) >= _BUILDKIT_SINCE_API
     client = find_build_client(environment) if has_buildkit and kind in (None, "buildx") else None
-    best: Kind = "buildx" if client else "buildkit" if has_buildkit else "classic"
-    return _features(kind or best, answer, client, is_podman=is_podman)
+    possible: list[Kind] = ["classic"]
+    possible[:0] = ["buildkit"] if has_buildkit else []
+    possible[:0] = ["buildx"] if client else []
+    chosen = kind if kind in possible else possible[0]
+    return _features(chosen, answer, client if chosen == "buildx" else None, is_podman=is_podman)
 
 
 def _features(kind: Kind, answer: dict[str, Any], client: BuildClient | None, *, is_podman: bool) -> Features:

@@ -46,6 +46,8 @@ REMEDIES = {
     "dockerfile-wrong-buildkit": None,
     "dockerfile-wrong-classic": None,
     "killed": "The step was killed, most likely for want of memory.",
+    "other-processor": "The image is for another processor",
+    "other-processor-classic": "The image is for another processor",
     "pip-certificate": "--secret id=ca,src=",
     "pip-conflict": "The requirements contradict each other",
     "pip-hash": "idna==3.10 is not what the lock was made from.",
