@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, Protocol, TypeVar, cast
 
-from servekit.runtime.protocol import FrameReader, Log, Message, encode_frame, substitute
+from servekit.runtime.protocol import FrameReader, Log, Message, Outputs, encode_frame, substitute
 
 __all__ = ["Link", "LocalLink", "SocketLink", "merge_logs"]
 
@@ -169,10 +169,12 @@ class LocalLink(Generic[S, R]):
     """One end of a connection within a process, between two loops in two threads.
 
     Two of them are made and then joined. Messages are handed over as they are, unencoded.
+
+    What was handed over and what was taken is counted by one thread each, the sender's and the receiver's.
     """
 
-    _HIGH_WATER = 64
-    """Flushes that may wait at the other side before `drained` waits; chosen by feel."""
+    _HIGH_WATER_BYTES = 1 << 18
+    """What may wait at the other side before `drained` waits: about as much as in a socket and its buffers."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -180,7 +182,9 @@ class LocalLink(Generic[S, R]):
         self._on_closed: Callable[[], None] = _ignore
         self._peer: LocalLink[R, S] | None = None
         self._outbox: _Outbox[S] = _Outbox(loop, self._hand_over)
-        self._arrived: deque[list[R]] = deque()
+        self._arrived: deque[tuple[list[R], int]] = deque()
+        self._handed_bytes = 0
+        self._taken_bytes = 0
         self._closed = False
         self._writable = asyncio.Event()
         self._writable.set()
@@ -207,28 +211,32 @@ class LocalLink(Generic[S, R]):
         """Send what is posted and end the connection."""
         peer, self._peer = self._peer, None
         if peer is not None:
-            peer._receive(self._outbox.take())  # noqa: SLF001
+            peer._receive(self._outbox.take(), 0)  # noqa: SLF001
             peer._call(peer._peer_gone)  # noqa: SLF001
 
     def _hand_over(self, messages: list[S]) -> None:
         peer = self._peer
         if peer is None:
             return
-        peer._receive(list(merge_logs(messages)))  # noqa: SLF001
-        if len(peer._arrived) > self._HIGH_WATER:  # noqa: SLF001
+        size = _weigh(messages)
+        self._handed_bytes += size
+        peer._receive(list(merge_logs(messages)), size)  # noqa: SLF001
+        if self._handed_bytes - peer._taken_bytes > self._HIGH_WATER_BYTES:  # noqa: SLF001
             self._writable.clear()
             # The other side looks at our flag after it has emptied its queue. Should it have done
             # so just before the line above, nobody would wake us: so look again.
             if not peer._arrived:  # noqa: SLF001
                 self._writable.set()
 
-    def _receive(self, messages: list[R]) -> None:
-        self._arrived.append(messages)
+    def _receive(self, messages: list[R], size: int) -> None:
+        self._arrived.append((messages, size))
         self._call(self._deliver)
 
     def _deliver(self) -> None:
         while self._arrived:
-            self._on_messages(self._arrived.popleft())
+            messages, size = self._arrived.popleft()
+            self._taken_bytes += size
+            self._on_messages(messages)
         peer = self._peer
         if peer is not None and not peer._writable.is_set():  # noqa: SLF001
             peer._call(peer._writable.set)  # noqa: SLF001
@@ -245,6 +253,15 @@ class LocalLink(Generic[S, R]):
             self._loop.call_soon_threadsafe(function)
         except RuntimeError:  # that loop is closed already; it has no use for messages
             self._arrived.clear()
+
+
+def _weigh(messages: Sequence[Message]) -> int:
+    """Return about how much memory messages take; of those that come in numbers it is their items that count."""
+    return sum(_MESSAGE_BYTES + sum(map(len, each.items)) for each in messages if isinstance(each, Outputs))
+
+
+_MESSAGE_BYTES = 100
+"""What a message takes beside its items; a rough figure."""
 
 
 def _ignore(*_arguments: object) -> None:

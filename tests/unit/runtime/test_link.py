@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import socket
 import threading
 
@@ -178,6 +179,33 @@ async def test_a_local_link_loses_nothing_and_its_sender_never_waits_for_ever(ro
     await asyncio.wait_for(server.is_closed.wait(), 10)
 
     assert server.messages == [Outputs(1, [b"%d" % number]) for number in range(5000)]
+
+
+async def test_a_sender_waits_while_the_other_loop_takes_nothing() -> None:
+    server = Inbox()
+    ours: LocalLink[ToWorker, ToServer] = LocalLink(asyncio.get_running_loop())
+    ours.attach(server.on_messages, server.on_closed)
+    handed = 0
+
+    async def work() -> None:
+        nonlocal handed
+        theirs: LocalLink[ToServer, ToWorker] = LocalLink(asyncio.get_running_loop())
+        ours.join(theirs)
+        for _ in range(1000):
+            theirs.post(Outputs(1, [b"x" * 10_000]))
+            await asyncio.sleep(0)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await theirs.drained()
+                    handed += 1
+                    continue
+            return  # it waits, as the loop outside is held up by the join below
+
+    thread = threading.Thread(target=asyncio.run, args=(work(),))
+    thread.start()
+    thread.join(30)
+
+    assert 1 < handed < 50
 
 
 def test_neighbouring_logs_of_one_source_become_one() -> None:
