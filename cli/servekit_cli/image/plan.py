@@ -197,7 +197,12 @@ def _make_files_block(facts: BuildFacts) -> Block:
     compile_code = "python -m compileall -q --invalidation-mode checked-hash /app || true"
     return Block(
         "The project: what changes most comes last. Code that does not compile is told when it is imported.",
-        (*weights, Copy("app/", "/app/", is_linked=facts.has_links), Run((compile_code,))),
+        (
+            WorkingDirectory("/app"),
+            *weights,
+            Copy("app/", "/app/", is_linked=facts.has_links),
+            Run((compile_code,)),
+        ),
     )
 
 
@@ -212,7 +217,6 @@ def _make_start_block(spec: Spec) -> Block:
     return Block(
         "How it runs. PORT or SERVEKIT_PORT chooses another port; SIGTERM finishes what runs, then ends it.",
         (
-            WorkingDirectory("/app"),
             User(f"{USER_ID}:{USER_ID}"),
             # Any free port is none that could be published.
             *([] if spec.serve.port else [Environment((("PORT", str(port)),))]),

@@ -48,11 +48,11 @@ RUN --mount=type=bind,from=tools,source=/usr,target=/tools \
     /tools/local/bin/uv pip install --no-deps servekit==1.2.3
 
 # The project: what changes most comes last. Code that does not compile is told when it is imported.
+WORKDIR /app
 COPY --link app/ /app/
 RUN python -m compileall -q --invalidation-mode checked-hash /app || true
 
 # How it runs. PORT or SERVEKIT_PORT chooses another port; SIGTERM finishes what runs, then ends it.
-WORKDIR /app
 USER 10001:10001
 ENV PORT=5000
 EXPOSE 5000

@@ -51,12 +51,12 @@ RUN --mount=type=bind,from=tools,source=/usr,target=/tools \
     /tools/local/bin/uv pip install --no-deps servekit==1.2.3
 
 # The project: what changes most comes last. Code that does not compile is told when it is imported.
+WORKDIR /app
 COPY --from=weights / /app/
 COPY app/ /app/
 RUN python -m compileall -q --invalidation-mode checked-hash /app || true
 
 # How it runs. PORT or SERVEKIT_PORT chooses another port; SIGTERM finishes what runs, then ends it.
-WORKDIR /app
 USER 10001:10001
 EXPOSE 5000
 HEALTHCHECK --interval=10s --timeout=10s --start-period=600s \
