@@ -15,7 +15,7 @@ import pytest
 from model_images import MakeModelImage
 
 from servekit.errors import EngineError
-from servekit_cli.engine import BuildRequest, Engine, build_image, connect, make_view
+from servekit_cli.engine import BuildRequest, Engine, build_image, connect, make_view, remove_image
 from servekit_cli.engine.features import Kind
 
 # Other sessions may use the same engine at the same time: each cleans up only what is its own.
@@ -125,7 +125,9 @@ def image_name(engine: Engine) -> Generator[str]:
     name = f"{_REPOSITORY}/{uuid.uuid4().hex[:12]}"
     yield name
     for image in engine.client.images.list(name):
-        image.remove(force=True)
+        for each in image.tags:
+            if name in each:  # the image goes with its last name, unless another session has an equal one
+                remove_image(engine, each)
 
 
 @pytest.fixture(scope="session")
@@ -192,5 +194,5 @@ def _remove_traces(engine: Engine) -> None:
     for container in _labelled_containers(engine):
         container.remove(force=True)
     for image in engine.client.images.list(filters={"label": f"dev.servekit.test.session={SESSION}"}):
-        with suppress(docker.errors.ImageNotFound):  # a name of it was removed with another
+        with suppress(docker.errors.APIError):  # it went with another one, or another one stands on it
             image.remove(force=True)
