@@ -69,7 +69,7 @@ def _put_first_on_path(folders: list[str]) -> None:
 
 def _import_file(file: Path, reference: str, root: Path) -> ModuleType:
     if not file.is_file():
-        raise PredictorError(_missing_file(file, reference, root))
+        raise PredictorError(_missing_file(file, reference))
     if file.parent.resolve() != root.resolve():
         # As `python folder/predict.py` does it: the modules beside the file can be imported, after the project's.
         sys.path.insert(len(_source_folders(root)), str(file.parent.resolve()))
@@ -118,8 +118,8 @@ def _import_module(place: str, reference: str) -> ModuleType:
         raise PredictorError(message) from None
 
 
-def _missing_file(file: Path, reference: str, root: Path) -> str:
-    present = sorted(path.name for path in root.glob("*.py"))
+def _missing_file(file: Path, reference: str) -> str:
+    present = sorted(path.name for path in file.parent.glob("*.py"))
     near = difflib.get_close_matches(file.name, present, n=1)
     hint = ""
     if near:

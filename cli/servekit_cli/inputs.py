@@ -54,14 +54,14 @@ class InputRequest:
         """Read the texts as the schema of the input wants them.
 
         Raises:
-            UsageError: A file is missing, or something is given twice that is no list.
+            UsageError: A file is missing, something is given twice that is no list, or JSON cannot hold it.
         """
         reader = _Reader(schema, self.stdin)
         reader.refuse_files_in_json(self.base)
         values = dict(self.base)
         for name, texts in self._texts_by_name().items():
             values[name] = reader.read(name, texts)
-        return PredictionInput(json.dumps(values, ensure_ascii=False).encode(), reader.uploads)
+        return PredictionInput(_encode(values), reader.uploads)
 
     def _texts_by_name(self) -> dict[str, list[str]]:
         grouped: dict[str, list[str]] = {}
@@ -89,6 +89,16 @@ def read_arguments(pairs: Sequence[str], json_text: str | None) -> InputRequest:
     base = _read_object(json_text)
     # Read now, and not when the predictor has been imported: Ctrl-C ends it, as nothing else runs yet.
     return InputRequest(base, split, _read_stdin() if wanted else None)
+
+
+def _encode(values: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(values, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError:  # Python's reader takes more than its writer may give
+        raise UsageError(
+            "The input holds a number that is not finite, or text with half of a surrogate pair (\\ud800 to \\udfff).\n"
+            "JSON has neither; give null for a number that is missing, and whole characters."
+        ) from None
 
 
 def _split_pair(pair: str) -> tuple[str, str]:

@@ -128,6 +128,7 @@ def test_two_projects_with_files_of_one_name_do_not_meet(tmp_path: Path) -> None
         ("predict.txt/x:Predictor", "neither a .py file nor a module"),
         ("predct.py:Predictor", 'there is no file predct.py in .*did you mean "predict.py"'),
         ("zzz.py:Predictor", "the Python files there are predict.py"),
+        ("models/predict.py:Predictor", "there is no file predict.py in .*models$"),
         ("predict.py:Predictr", 'there is no "Predictr" .*did you mean "Predictor"'),
         ("predict.py:Zzzzzz", "it defines Empty, NeedsArguments, NotCallable, Predictor, Typo"),
         ("predict.py:constant", "is an int, not a predictor"),

@@ -200,6 +200,12 @@ def test_json_that_is_too_deep_is_refused() -> None:
         read_arguments([], "[" * 100_000)
 
 
+@pytest.mark.parametrize("text", ['{"a": 1e999}', '{"a": [NaN]}', '{"a": "\\ud800"}'])
+def test_what_python_reads_and_json_cannot_hold_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"not finite.*surrogate"):
+        read_arguments([], text).fit({"type": "object"})
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [("{x: 1}", "--json is not JSON"), ("[1]", "--json holds no JSON object"), ("@nowhere", "does not exist")],
