@@ -18,7 +18,7 @@ from servekit_cli.image.lock import LOCK_NAME, Lock, read_lock
 from servekit_cli.image.plan import plan_dockerfile
 from servekit_cli.image.render import render_dockerfile
 from servekit_cli.image.wheel import OwnSource, find_own_source
-from servekit_cli.weights import WeightFile
+from servekit_cli.weights import WeightFile, resolve_weights
 
 __all__ = ["EngineFacts", "Preparation", "prepare_build"]
 
@@ -69,12 +69,16 @@ def prepare_build(spec: Spec, engine: EngineFacts, weights: Iterable[WeightFile]
     Args:
         spec: What to build.
         engine: Who builds.
-        weights: Put into the context, below `weights/`; for builds without a weights image.
+        weights: Put into the context, below `weights/`; for builds without a weights image. For a Dockerfile
+            of the project's own they always are.
 
     Raises:
         EnvironmentBuildError: What a file says about the dependencies cannot be used.
         ImageBuildError: The project or the engine does not allow it.
+        WeightsError: Weights are missing or wrong.
     """
+    if spec.build.dockerfile is not None and spec.weights:
+        weights = resolve_weights(spec)  # whoever writes it does not know the name of a weights image
     weights = tuple(weights)
     project = find_project_files(spec.root, _list_weight_paths(spec))
     lock = read_lock(spec)

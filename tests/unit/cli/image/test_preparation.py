@@ -79,6 +79,17 @@ def test_weights_are_not_among_the_projects_files(project: Path) -> None:
     assert "FROM servekit-weights:1 AS weights" in preparation.dockerfile
 
 
+def test_a_file_of_two_gigabytes_that_is_ignored_costs_nothing(project: Path) -> None:
+    (project / ".dockerignore").write_text("*.ckpt\n")
+    with (project / "old.ckpt").open("wb") as stream:
+        stream.truncate(2_000_000_000)  # sparse
+
+    preparation = prepare(load(project))
+
+    assert "app/old.ckpt" not in list_paths(preparation)
+    assert preparation.notes == ()
+
+
 def test_the_ca_is_in_the_context_only_where_secrets_cannot_be_passed(project: Path) -> None:
     ca = project / "company.crt"
     ca.touch()
@@ -95,6 +106,15 @@ def test_an_own_dockerfile_is_taken_as_it_is(project: Path) -> None:
     preparation = prepare(load(project, "build: {dockerfile: Own.Dockerfile}"))
 
     assert preparation.dockerfile == "FROM mine\n"
+
+
+def test_an_own_dockerfile_finds_the_weights_in_the_context(project: Path) -> None:
+    (project / "Dockerfile").write_text("FROM scratch\nCOPY weights/ /app/\n")
+    (project / "model.bin").write_text("w")
+
+    preparation = prepare(load(project, "build: {dockerfile: Dockerfile}\nweights: [model.bin]"))
+
+    assert "weights/model.bin" in list_paths(preparation)
 
 
 def test_an_own_dockerfile_that_is_missing_is_told(project: Path) -> None:
