@@ -67,6 +67,33 @@ async def test_every_line_lands_with_the_prediction_that_wrote_it(run_pool: RunP
         assert all(line.startswith(f"{name} ") for line in lines)
 
 
+async def test_what_structlog_writes_lands_with_its_prediction_too(run_pool: RunPool, isolation: str) -> None:
+    code = """
+        import structlog
+        from servekit import parallel
+        log = structlog.get_logger()
+        early = log.bind(made="at import")
+        class Predictor:
+            def predict(self, name: str) -> None:
+                for step in range(20):
+                    log.info("step", name=name)
+                    early.warning("step", name=name)
+                parallel(lambda step: log.info("parallel", name=name), range(3))
+    """
+    names = [f"p{number}" for number in range(8)]
+    async with run_pool(code, isolation=isolation, concurrency=8) as pool:
+        predictions = [pool.new_prediction(json.dumps({"name": name}).encode()) for name in names]
+        for prediction in predictions:
+            pool.submit(prediction)
+        await asyncio.gather(*(prediction.done() for prediction in predictions))
+
+    for name, prediction in zip(names, predictions, strict=True):
+        assert prediction.status is Status.SUCCEEDED, prediction.error
+        lines = prediction.logs.splitlines()
+        assert len(lines) == 43
+        assert all(name in line for line in lines)
+
+
 async def test_logs_are_bounded_and_say_what_was_cut(run_pool: RunPool, isolation: str) -> None:
     code = """
         class Predictor:
