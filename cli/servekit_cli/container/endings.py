@@ -31,7 +31,9 @@ def explain_end(end: End, memory_bytes: int | None) -> str:
     if end.ran_out_of_memory:
         return f"ran out of memory and was killed ({_code(end)}); {explain_memory(memory_bytes)}"
     if end.exit_code == _BY_SIGNAL + signal.SIGKILL:
-        return f"was killed ({_code(end)}): by somebody, or by a host that is short of memory"
+        # Podman does not tell why.
+        memory = "a host that is short of memory" if memory_bytes is None else f"its limit of {_show(memory_bytes)}"
+        return f"was killed ({_code(end)}): by somebody, or by {memory}"
     if end.exit_code > _BY_SIGNAL:
         return f"was ended by a signal ({_code(end)})"
     return f"ended with {_code(end)}"
@@ -41,7 +43,11 @@ def explain_memory(memory_bytes: int | None) -> str:
     """Say what a container that ran out of memory could use, and what to do."""
     if memory_bytes is None:
         return "it had no limit of its own, so the host of the engine is too small for it"
-    return f"it may use {memory_bytes / 1024**2:.0f} MiB: give it more with --memory"
+    return f"it may use {_show(memory_bytes)}: give it more with --memory"
+
+
+def _show(memory_bytes: int) -> str:
+    return f"{memory_bytes / 1024**2:.0f} MiB"
 
 
 def _code(end: End) -> str:

@@ -145,8 +145,9 @@ class LiveContainer:
         if event.get("Action") == "oom":
             self.ran_out_of_memory = True
         elif event.get("Action") == "die" and not self.ended.done():
-            code = event.get("Actor", {}).get("Attributes", {}).get("exitCode")
-            self.ended.set_result(None if code is None else int(code))
+            attributes: dict[str, str] = event["Actor"]["Attributes"]
+            # The second name is Podman's.
+            self.ended.set_result(int(attributes.get("exitCode") or attributes["containerExitCode"]))
 
     def _lose_engine(self) -> None:
         if not self.ended.done():

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from docker.errors import APIError
 from docker.models.containers import Container
@@ -14,8 +14,6 @@ from servekit_cli.container.request import ContainerRequest
 from servekit_cli.engine import Engine
 
 __all__ = ["Connections", "close_stream", "start_container"]
-
-_EVENTS: Final = ["oom", "die"]
 
 Output = Iterable[tuple[bytes | None, bytes | None]]
 """Pieces of stdout and stderr."""
@@ -56,7 +54,7 @@ def start_container(engine: Engine, request: ContainerRequest, *, grace_seconds:
         try:
             container = engine.client.containers.create(**request.arguments())
             # Since the beginning of time: what happens before the engine has begun to tell is told as well.
-            events = engine.client.events(decode=True, since=0, filters={"container": container.id, "event": _EVENTS})
+            events = engine.client.events(decode=True, since=0, filters={"container": container.id})
             streams.callback(close_stream, events)
             output: Output = engine.client.api.attach(request.name, stream=True, demux=True)
             streams.callback(close_stream, output)

@@ -13,7 +13,7 @@ from servekit_cli.container.endings import End, explain_end
         (End(200, False), "was ended by a signal (exit code 200)"),
         (
             End(137, False),
-            "was killed (exit code 137, SIGKILL): by somebody, or by a host that is short of memory",
+            "was killed (exit code 137, SIGKILL): by somebody, or by its limit of 200 MiB",
         ),
         (
             End(137, True),
@@ -27,3 +27,9 @@ def test_an_end_is_explained(end: End, text: str) -> None:
 
 def test_without_a_limit_it_is_the_hosts_memory() -> None:
     assert "it had no limit of its own" in explain_end(End(137, True), None)
+
+
+def test_an_engine_that_does_not_tell_of_memory_leaves_it_open() -> None:
+    text = explain_end(End(137, ran_out_of_memory=False), None)
+
+    assert text == "was killed (exit code 137, SIGKILL): by somebody, or by a host that is short of memory"
