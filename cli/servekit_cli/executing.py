@@ -22,8 +22,8 @@ from servekit_cli.container.options import RunOptions
 from servekit_cli.container.ownership import label_owner, sweep
 from servekit_cli.container.removal import remove_container
 from servekit_cli.container.request import ContainerRequest, Publication, new_name
+from servekit_cli.ending import terminable
 from servekit_cli.engine import Engine, inspect_image
-from servekit_cli.engine.ending import terminable
 
 __all__ = ["execute"]
 

@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
+from servekit.server.early import exit_on_sigterm
 from servekit_cli.border import EXIT_CODES, INTERRUPTED, guard, guard_stdout
 
 __all__ = ["COMMANDS", "main", "make_app"]
@@ -57,6 +58,8 @@ def main() -> None:
     """Run `servekit` with the arguments of the process, and exit."""
     arguments = sys.argv[1:]
     wanted = next((argument for argument in arguments if not argument.startswith("-")), None)
+    if wanted == "serve":
+        exit_on_sigterm()
     is_debug = "--debug" in arguments[: arguments.index(wanted) if wanted else None]
     try:
         app = make_app([wanted], is_debug=is_debug or bool(os.environ.get("SERVEKIT_DEBUG")))

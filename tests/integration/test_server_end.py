@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from serving import DEADLINE_SECONDS, Server, StartServer, wait_until
 
 TAKES_A_FILE = """
@@ -30,12 +31,17 @@ def test_a_thread_that_will_not_stop_does_not_hold_up_the_end(start_server: Star
     assert server.stop() == 0
 
 
-def test_sigterm_while_the_server_is_still_imported_ends_it_with_0() -> None:
-    command = (sys.executable, "-X", "importtime", "-m", "servekit.server", "--port=0")
+@pytest.mark.parametrize(
+    ("program", "last"),
+    [(("servekit.server", "--port=0"), "servekit.server.early"), (("servekit_cli", "serve"), "servekit_cli.main")],
+)
+def test_sigterm_while_the_server_is_still_imported_ends_it_with_0(program: tuple[str, ...], last: str) -> None:
+    command = (sys.executable, "-X", "importtime", "-m", *program)
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        # It tells each module that it has imported; the first one of the server's own comes after the handler.
-        assert any(line.split("|")[-1].strip() == "argparse" for line in process.stderr)
+        # It tells each module that it has imported; the next one after the last comes when SIGTERM is minded.
+        assert any(line.split("|")[-1].strip() == last for line in process.stderr)
+        assert process.stderr.readline()
 
         process.send_signal(signal.SIGTERM)
         rest = process.stderr.read()

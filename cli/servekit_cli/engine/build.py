@@ -5,10 +5,10 @@ from contextlib import closing
 from typing import Final
 
 from servekit.errors import EngineError, ImageBuildError, UsageError
+from servekit_cli.ending import terminable
 from servekit_cli.engine.api_build import build_by_api
 from servekit_cli.engine.client_build import build_by_client
 from servekit_cli.engine.connection import Engine
-from servekit_cli.engine.ending import terminable
 from servekit_cli.engine.events import BuildEvent, BuildFailed, ImageBuilt
 from servekit_cli.engine.failure import describe_failure, is_engine_loss
 from servekit_cli.engine.features import Features

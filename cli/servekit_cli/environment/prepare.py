@@ -5,18 +5,14 @@ import json
 import os
 import platform
 import shutil
-import signal
 import sys
-import threading
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 import servekit
 from servekit.errors import EnvironmentBuildError
 from servekit.spec import Spec
+from servekit_cli.ending import terminable
 from servekit_cli.environment.cache import cache_directory, keep
 from servekit_cli.environment.interpreter import find_interpreter, running_version
 from servekit_cli.environment.pruning import mark_used, prune
@@ -53,30 +49,12 @@ def prepare_environment(spec: Spec) -> Path:
     def make(target: Path) -> None:
         doing = "Making the environment of the predictor (kept for the next time)"
         done = "Made the environment of the predictor"
-        with _unwound_by_sigterm(), show_progress(doing, done=done):
+        with terminable(), show_progress(doing, done=done):
             _make_environment(target, spec, plan)
             prune(folder.parent)
 
     keep(folder, make, is_complete=lambda path: _python_of(path).exists())
     return _python_of(folder)
-
-
-@contextmanager
-def _unwound_by_sigterm() -> Generator[None]:
-    """Have SIGTERM end uv and remove what is half made, as Ctrl-C does; by itself it would end this process only."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # others get no signals
-        return
-    before = signal.signal(signal.SIGTERM, _exit_terminated)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _exit_terminated(number: int, frame: object) -> NoReturn:
-    del frame
-    sys.exit(128 + number)
 
 
 @dataclass(frozen=True)
