@@ -379,6 +379,23 @@ def test_a_base_image_that_fits_is_built_on(builder: Builder, engine: Engine) ->
         engine.client.images.remove(base, force=True)
 
 
+def test_an_image_is_pushed_and_runs_where_it_is_pulled(builder: Builder, hello: str, registry: str) -> None:
+    name = builder.rename(hello, f"{registry}/team/hello")
+
+    pushed = builder.run("push", name)
+    builder.remove(name)
+    done = builder.run("predict", name, "-i", "name=Ada")
+
+    assert pushed.stdout.startswith(f"{name}@sha256:"), pushed.stderr
+    assert (done.returncode, done.stdout) == (0, '"Hello, Ada!"\n'), done.stderr
+
+
+def test_a_command_runs_in_the_environment_of_the_model(builder: Builder, hello: str) -> None:
+    done = builder.run("run", hello, "python", "-c", "import fastapi, sys; print(sys.prefix); sys.exit(3)")
+
+    assert (done.returncode, done.stdout) == (3, "/usr/local\n"), done.stderr
+
+
 def test_quiet_prints_the_id_alone(builder: Builder, engine: Engine) -> None:
     name = builder.new_name()
 

@@ -155,10 +155,18 @@ class Builder:
         """Return the labels of an image."""
         return dict(self._engine.client.images.get(image).labels)
 
+    def rename(self, image: str, name: str) -> str:
+        """Give an image one more name, which is removed in the end."""
+        self._names.append(name)
+        assert self._engine.client.images.get(image).tag(name)
+        return name
+
     def remove(self, name: str) -> None:
         """Remove an image, if it is there."""
         for image in self._engine.client.images.list(name):
-            image.remove(force=True)
+            for tag in image.tags:
+                if tag.rpartition(":")[0] == name:
+                    self._engine.client.images.remove(tag, force=True)
 
     def close(self) -> None:
         """Remove the images."""

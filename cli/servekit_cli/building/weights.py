@@ -27,13 +27,15 @@ def provide_weights(engine: Engine, spec: Spec, platform: str | None, view: Buil
         view: Shows what the engine does.
 
     Returns:
-        The image's name; None for a spec without weights.
+        The image's name; None for a spec without weights, or with a Dockerfile of its own, which cannot name it.
 
     Raises:
         WeightsError: They are missing, cannot be fetched, or are not what their digests say.
         ImageBuildError: The image could not be built.
         EngineError: The engine went away.
     """
+    if spec.build.dockerfile is not None:
+        return None
     files = resolve_weights(spec)
     if not files:
         return None
