@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Any, Final, Self
@@ -27,7 +28,9 @@ _SILENCE_SECONDS: Final = 60.0
 _CONNECT_SECONDS: Final = 10.0
 _UNPROCESSABLE: Final = 422
 _POLL_SECONDS: Final = 0.02
-_MAX_POLL_SECONDS: Final = 0.2
+_MAX_POLL_SECONDS: Final = 0.5
+_POLL_GROWTH: Final = 1.1
+"""So at most a tenth of the time is lost that setup has taken."""
 
 _KINDS: Final = {
     "start": EventKind.START,
@@ -57,9 +60,11 @@ class ModelClient:
     """
 
     def __init__(self, url: str) -> None:
-        # The engine's host is never behind the proxy that leads to the internet.
         timeout = httpx.Timeout(_SILENCE_SECONDS, connect=_CONNECT_SECONDS)
-        self._http = httpx.AsyncClient(base_url=url, timeout=timeout, trust_env=False)
+        # No TLS is spoken, and to load the authorities that httpx would trust takes a quarter of a second.
+        no_authorities = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        # The engine's host is never behind the proxy that leads to the internet.
+        self._http = httpx.AsyncClient(base_url=url, timeout=timeout, trust_env=False, verify=no_authorities)
 
     async def __aenter__(self) -> Self:
         return self
@@ -86,7 +91,7 @@ class ModelClient:
             await asyncio.wait({ended}, timeout=pause)
             if ended.done():
                 return False
-            pause = min(pause * 1.2, _MAX_POLL_SECONDS)
+            pause = min(pause * _POLL_GROWTH, _MAX_POLL_SECONDS)
         return True
 
     def predict(self, name: str, body: RequestBody) -> "RemotePrediction":
