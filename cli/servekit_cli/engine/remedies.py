@@ -121,8 +121,15 @@ _KNOWN: Final = (
         "A requirement is not made for Python {}. Use another version of it, or another build.python_version.",
     ),
     _known(
-        r"Because (\S+) was not found in the package registry|requirement (\S+) \(from versions: none\)",
+        r"Because (\S+) was not found in the package registry",
         "The index has no package {}. Check how it is spelled, and whether the build can reach the index.",
+    ),
+    _known(
+        # pip says the same of an index that wants a login and of one that it cannot reach.
+        r"requirement (\S+) \(from versions: none\)",
+        "The index has no package {}, or does not show it without a login.\n"
+        "Check how it is spelled and whether the build can reach the index; a login goes into a netrc file: "
+        "servekit build --secret id=netrc,src=$HOME/.netrc",
     ),
     _known(
         r"[Bb]ecause there is no version of (\S+)|[Bb]ecause only \S+ (?:is|are) available and you require (\S+?),"

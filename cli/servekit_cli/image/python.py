@@ -65,7 +65,7 @@ def make_tools_stage(build: BuildSpec, facts: BuildFacts) -> Stage:
     steps: list[Step] = []
     if facts.has_mounts:
         steps += list_arguments(build, facts)
-        install = f"pip install --no-cache-dir --root-user-action=ignore {quote_word(facts.uv)}"
+        install = f"pip install --no-cache-dir --no-input --root-user-action=ignore {quote_word(facts.uv)}"
         steps.append(Run((install,), mounts=list_secrets(facts)))
     if packages:
         steps.append(install_with_apt(packages, facts))

@@ -8,7 +8,7 @@ ARG PIP_CERT=/run/secrets/ca
 ARG REQUESTS_CA_BUNDLE=/run/secrets/ca
 ARG CURL_CA_BUNDLE=/run/secrets/ca
 RUN --mount=type=secret,id=ca \
-    pip install --no-cache-dir --root-user-action=ignore uv==0.9.0
+    pip install --no-cache-dir --no-input --root-user-action=ignore uv==0.9.0
 RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
     apt-get update \

@@ -8,7 +8,7 @@ ARG PIP_CERT=/run/servekit/ca.pem
 ARG REQUESTS_CA_BUNDLE=/run/servekit/ca.pem
 ARG CURL_CA_BUNDLE=/run/servekit/ca.pem
 RUN --mount=type=bind,source=.servekit/ca.pem,target=/run/servekit/ca.pem \
-    pip install --no-cache-dir --root-user-action=ignore uv==0.9.0
+    pip install --no-cache-dir --no-input --root-user-action=ignore uv==0.9.0
 RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
     apt-get update \

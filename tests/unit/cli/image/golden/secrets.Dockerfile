@@ -12,7 +12,7 @@ ARG UV_DEFAULT_INDEX=https://pypi.example.org/simple
 ARG PIP_INDEX_URL=https://pypi.example.org/simple
 RUN --mount=type=secret,id=ca \
     --mount=type=secret,id=netrc \
-    pip install --no-cache-dir --root-user-action=ignore uv==0.9.0
+    pip install --no-cache-dir --no-input --root-user-action=ignore uv==0.9.0
 RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
     apt-get update \

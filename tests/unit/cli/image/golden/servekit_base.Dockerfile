@@ -3,7 +3,7 @@
 # What builds the image and is not left in it.
 FROM servekit-base:1.2.3-python3.12 AS tools
 
-RUN pip install --no-cache-dir --root-user-action=ignore uv==0.9.0
+RUN pip install --no-cache-dir --no-input --root-user-action=ignore uv==0.9.0
 
 # The image.
 FROM servekit-base:1.2.3-python3.12

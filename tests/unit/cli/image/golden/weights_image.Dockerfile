@@ -3,7 +3,7 @@
 # What builds the image and is not left in it.
 FROM python:3.12-slim AS tools
 
-RUN pip install --no-cache-dir --root-user-action=ignore uv==0.9.0
+RUN pip install --no-cache-dir --no-input --root-user-action=ignore uv==0.9.0
 RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
     apt-get update \
