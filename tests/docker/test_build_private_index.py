@@ -33,7 +33,7 @@ class PrivateIndex(http.server.BaseHTTPRequestHandler):
         else:
             self._answer(302, b"", ("Location", f"https://pypi.org{self.path}"))
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815 - the base class's names
 
     def _answer(self, status: int, body: bytes, *headers: tuple[str, str]) -> None:
         self.send_response(status)
