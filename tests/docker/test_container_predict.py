@@ -4,14 +4,14 @@ import base64
 import json
 import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from engine_proxy import EngineProxy
 from model_images import SECONDS, SERVEKIT, Command, MakeModelImage
 
-Predict = Callable[..., "subprocess.CompletedProcess[str]"]
+from servekit_cli.engine import Engine
 
 
 @pytest.fixture(autouse=True)
@@ -211,6 +211,15 @@ def test_a_file_larger_than_what_the_server_takes_goes_in(model_image: MakeModel
     done = predict(image, "-i", "file=@large")
 
     assert done.stdout == "1000000\n", done.stderr
+
+
+def test_an_engine_elsewhere_is_reached_where_it_publishes(engine: Engine, greeter: str, tmp_path: Path) -> None:
+    assert engine.endpoint.socket is not None, "the tests' engine is on this machine"
+    # Not the loopback address that a client takes for its own: as good as another machine.
+    with EngineProxy(tmp_path, engine.endpoint.socket, "127.0.0.2") as proxy:
+        done = predict(greeter, "-i", "name=Ada", env={**os.environ, "DOCKER_HOST": proxy.host})
+
+    assert (done.returncode, done.stdout) == (0, "Hello, Ada!\n"), done.stderr
 
 
 def test_only_the_processors_that_were_allowed_are_used(model_image: MakeModelImage) -> None:

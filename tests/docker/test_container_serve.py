@@ -132,6 +132,21 @@ def test_a_container_that_is_killed_is_told(engine: Engine, counter: str) -> Non
     assert "The container was killed (exit code 137, SIGKILL)" in command.stderr
 
 
+def test_a_log_that_nobody_reads_any_more_stops_nothing(counter: str) -> None:
+    command = [SERVEKIT, "serve", counter, "--host", "127.0.0.1", "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        url = process.stderr.readline().partition(" at ")[2].split()[0]
+        process.stderr.close()
+        with httpx.Client(base_url=url, timeout=SECONDS, trust_env=False) as client:
+            wait_until(lambda: _is_ready(client))
+            answer = client.post("/predictions", json={"input": {"count": 1}}).json()
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(SECONDS) == 0
+    assert answer["output"] == ["0 "]
+
+
 def test_a_port_that_is_taken_is_told(counter: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -175,6 +190,13 @@ def test_on_a_terminal_the_log_is_for_people(counter: str) -> None:
 def _run(image: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [SERVEKIT, "serve", image, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
+
+
+def _is_ready(client: httpx.Client) -> bool:
+    try:
+        return client.get("/readyz").is_success
+    except httpx.TransportError:
+        return False
 
 
 def _of(image: str) -> dict[str, str | list[str] | bool]:

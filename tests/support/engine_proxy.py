@@ -9,14 +9,28 @@ from typing import Self
 
 
 class EngineProxy:
-    """Passes on what comes to a socket of its own; `cut` is for clients what the engine's sudden end is."""
+    """Passes on what comes to a socket of its own; `cut` is for clients what the engine's sudden end is.
 
-    def __init__(self, folder: Path, engine: Path) -> None:
+    Args:
+        folder: Where its socket is.
+        engine: The engine's socket.
+        address: Listen at this address instead, as an engine on another machine does.
+
+    Attributes:
+        host: What DOCKER_HOST is set to for it.
+    """
+
+    def __init__(self, folder: Path, engine: Path, address: str | None = None) -> None:
         self.path = folder / "proxy.sock"
+        self.host = f"unix://{self.path}"
         self._engine = engine
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(self.path))
-        self._listener.listen()
+        if address is None:
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(str(self.path))
+            self._listener.listen()
+        else:
+            self._listener = socket.create_server((address, 0))
+            self.host = f"tcp://{address}:{self._listener.getsockname()[1]}"
         self._connections: list[socket.socket] = []
 
     def __enter__(self) -> Self:

@@ -109,7 +109,13 @@ class LiveContainer:
         connections = await call_in_thread(
             lambda: start_container(self._engine, self._request, grace_seconds=self._grace_seconds)
         )
-        read_in_thread(connections.output, self._take_output, in_loop(self._output_over.set))
+        tell_over = in_loop(self._output_over.set)
+
+        def end_output() -> None:
+            close_stream(connections.output)  # the engine must not keep for us what nobody reads any more
+            tell_over()
+
+        read_in_thread(connections.output, self._take_output, end_output)
         read_in_thread(connections.events, in_loop(self._take_event), in_loop(self._lose_engine))
         return connections
 
