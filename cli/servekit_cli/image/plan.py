@@ -170,11 +170,12 @@ def _install(build: BuildSpec, facts: BuildFacts, *, compiled: Literal["fill", "
 def _make_servekit_block(build: BuildSpec, facts: BuildFacts) -> Block:
     uv = UvRun(build, facts)
     comment = "servekit itself, at the version that builds."
+    wanted = f"servekit=={facts.servekit_version}"
     if facts.servekit_wheel is None:
-        install = uv.install("--no-deps", f"servekit=={facts.servekit_version}")
-        return Block(comment, (install,))
+        return Block(comment, (uv.install("--no-deps", wanted),))
     source, target = f".servekit/{facts.servekit_wheel}", f"{_FOLDER}/{facts.servekit_wheel}"
-    install = uv.install("--no-deps", target)
+    # By its name: installed by its path, uv would note the file's time, and no two images would be the same.
+    install = uv.install("--no-deps", "--no-cache", "--no-index", "--find-links", _FOLDER, wanted)
     if facts.has_mounts:
         return Block(comment, (Run(install.commands, (BindMount(target, source), *install.mounts)),))
     return Block(comment, (Copy(source, target), install))

@@ -57,7 +57,7 @@ RUN pip install --no-cache-dir uv==0.9.0 \
 # servekit itself, at the version that builds.
 COPY .servekit/servekit-1.2.3-py3-none-any.whl /run/servekit/servekit-1.2.3-py3-none-any.whl
 RUN pip install --no-cache-dir uv==0.9.0 \
- && uv pip install --no-deps /run/servekit/servekit-1.2.3-py3-none-any.whl \
+ && uv pip install --no-deps --no-cache --no-index --find-links /run/servekit servekit==1.2.3 \
  && pip uninstall --yes uv
 
 # The project: what changes most comes last. Code that does not compile is told when it is imported.
