@@ -24,7 +24,7 @@ class MakeProject(Protocol):
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tell pytest-xdist what belongs on one of its workers: a file's tests, and all that use the Docker engine."""
     for item in items:
-        group = "docker" if item.get_closest_marker("docker") else item.path.name
+        group = "docker" if item.path.parent.name == "docker" else item.path.name
         item.add_marker(pytest.mark.xdist_group(group))
 
 
