@@ -76,7 +76,7 @@ def test_ctrl_c_in_setup(sleeper: str) -> None:
 
 
 def test_ctrl_c_in_a_prediction_lets_it_clean_up(sleeper: str) -> None:
-    with Command("predict", sleeper) as command:
+    with Command("predict", sleeper, "-e", "SERVEKIT_CANCEL_GRACE=30") as command:  # enough for a busy machine
         command.wait_for("begun", "stdout")
         command.send(signal.SIGINT)
 
