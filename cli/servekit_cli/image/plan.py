@@ -143,12 +143,11 @@ def _make_compile_stage(build: BuildSpec, facts: BuildFacts) -> Stage:
 def _list_project_blocks(spec: Spec, facts: BuildFacts) -> tuple[Block, ...]:
     """List what is a project's own."""
     build = spec.build
-    blocks: list[Block] = []
+    blocks: list[Block] = [_make_servekit_block(build, facts)]
     if facts.install_folder is not None:
         compiled: Literal["use"] | None = "use" if build.build_packages else None
         comment = "The project's Python packages. The code is not needed for that, and changes more often."
         blocks.append(Block(comment, (_install(build, facts, compiled=compiled),)))
-    blocks.append(_make_servekit_block(build, facts))
     if build.environment:
         blocks.append(Block("From build.environment.", (Environment(tuple(build.environment.items())),)))
     if build.run:
@@ -169,7 +168,7 @@ def _install(build: BuildSpec, facts: BuildFacts, *, compiled: Literal["fill", "
 
 def _make_servekit_block(build: BuildSpec, facts: BuildFacts) -> Block:
     uv = UvRun(build, facts)
-    comment = "servekit itself, at the version that builds."
+    comment = "servekit itself, at the version that builds. It changes less often than what a project needs."
     wanted = f"servekit=={facts.servekit_version}"
     if facts.servekit_wheel is None:
         return Block(comment, (uv.install("--no-deps", wanted),))

@@ -29,8 +29,8 @@ def test_what_changes_often_comes_behind_what_changes_seldom() -> None:
     marks = [
         '"fastapi',
         "ffmpeg",
-        "requirements.txt",
         "servekit==",
+        "requirements.txt",
         "ENV A=",
         "echo mine",
         "=weights / ",

@@ -101,18 +101,18 @@ ARG PIP_CERT=/run/secrets/ca
 ARG REQUESTS_CA_BUNDLE=/run/secrets/ca
 ARG CURL_CA_BUNDLE=/run/secrets/ca
 
+# servekit itself, at the version that builds. It changes less often than what a project needs.
+RUN --mount=type=bind,from=tools,source=/usr,target=/tools \
+    --mount=type=cache,target=/var/cache/uv \
+    --mount=type=secret,id=ca \
+    /tools/local/bin/uv pip install --no-deps servekit==1.2.3
+
 # The project's Python packages. The code is not needed for that, and changes more often.
 RUN --mount=type=bind,source=.servekit/install,target=/run/servekit/install \
     --mount=type=bind,from=tools,source=/usr,target=/tools \
     --mount=type=bind,from=compile,source=/var/cache/uv-compiled,target=/var/cache/uv-compiled,rw \
     cd /run/servekit/install/project \
  && UV_CACHE_DIR=/var/cache/uv-compiled /tools/local/bin/uv pip install --offline -r /run/servekit/install/requirements.txt
-
-# servekit itself, at the version that builds.
-RUN --mount=type=bind,from=tools,source=/usr,target=/tools \
-    --mount=type=cache,target=/var/cache/uv \
-    --mount=type=secret,id=ca \
-    /tools/local/bin/uv pip install --no-deps servekit==1.2.3
 
 # The project: what changes most comes last. Code that does not compile is told when it is imported.
 WORKDIR /app

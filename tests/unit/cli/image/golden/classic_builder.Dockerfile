@@ -48,16 +48,16 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends ffmpeg \
  && rm -rf /var/log/apt /var/log/dpkg.log /var/cache/ldconfig /var/lib/apt/lists/*
 
+# servekit itself, at the version that builds. It changes less often than what a project needs.
+COPY .servekit/servekit-1.2.3-py3-none-any.whl /run/servekit/servekit-1.2.3-py3-none-any.whl
+RUN pip install --no-cache-dir uv==0.9.0 \
+ && uv pip install --no-deps --no-cache --no-index --find-links /run/servekit servekit==1.2.3 \
+ && pip uninstall --yes uv
+
 # The project's Python packages. The code is not needed for that, and changes more often.
 RUN pip install --no-cache-dir uv==0.9.0 \
  && cd /run/servekit/install/project \
  && uv pip install -r /run/servekit/install/requirements.txt \
- && pip uninstall --yes uv
-
-# servekit itself, at the version that builds.
-COPY .servekit/servekit-1.2.3-py3-none-any.whl /run/servekit/servekit-1.2.3-py3-none-any.whl
-RUN pip install --no-cache-dir uv==0.9.0 \
- && uv pip install --no-deps --no-cache --no-index --find-links /run/servekit servekit==1.2.3 \
  && pip uninstall --yes uv
 
 # The project: what changes most comes last. Code that does not compile is told when it is imported.

@@ -52,6 +52,12 @@ RUN --mount=type=bind,from=tools,source=/usr,target=/tools \
  && PYTHONDONTWRITEBYTECODE= python -c "import argparse, ctypes, difflib, fastapi, jsonschema_rs, msgspec, python_multipart, structlog, urllib3, uvicorn.main, uvloop, yaml" \
  && find /usr/local/lib -regex '.*-packages/\(httptools\|uvloop\|yaml\)/.*\.so' -exec env LD_LIBRARY_PATH=/tools/lib/$(uname -m)-linux-gnu /tools/bin/strip --strip-unneeded {} +
 
+# servekit itself, at the version that builds. It changes less often than what a project needs.
+RUN --mount=type=bind,from=tools,source=/usr,target=/tools \
+    --mount=type=cache,target=/var/cache/uv \
+    --mount=type=bind,source=.servekit/ca.pem,target=/run/servekit/ca.pem \
+    /tools/local/bin/uv pip install --no-deps servekit==1.2.3
+
 # The project's Python packages. The code is not needed for that, and changes more often.
 RUN --mount=type=bind,source=.servekit/install,target=/run/servekit/install \
     --mount=type=bind,from=tools,source=/usr,target=/tools \
@@ -59,12 +65,6 @@ RUN --mount=type=bind,source=.servekit/install,target=/run/servekit/install \
     --mount=type=bind,source=.servekit/ca.pem,target=/run/servekit/ca.pem \
     cd /run/servekit/install/project \
  && /tools/local/bin/uv pip install -r /run/servekit/install/requirements.txt
-
-# servekit itself, at the version that builds.
-RUN --mount=type=bind,from=tools,source=/usr,target=/tools \
-    --mount=type=cache,target=/var/cache/uv \
-    --mount=type=bind,source=.servekit/ca.pem,target=/run/servekit/ca.pem \
-    /tools/local/bin/uv pip install --no-deps servekit==1.2.3
 
 # The project: what changes most comes last. Code that does not compile is told when it is imported.
 WORKDIR /app

@@ -42,7 +42,7 @@ RUN --mount=type=bind,from=tools,source=/usr,target=/tools \
  && PYTHONDONTWRITEBYTECODE= python -c "import argparse, ctypes, difflib, fastapi, jsonschema_rs, msgspec, python_multipart, structlog, urllib3, uvicorn.main, uvloop, yaml" \
  && find /usr/local/lib -regex '.*-packages/\(httptools\|uvloop\|yaml\)/.*\.so' -exec env LD_LIBRARY_PATH=/tools/lib/$(uname -m)-linux-gnu /tools/bin/strip --strip-unneeded {} +
 
-# servekit itself, at the version that builds.
+# servekit itself, at the version that builds. It changes less often than what a project needs.
 RUN --mount=type=bind,from=tools,source=/usr,target=/tools \
     --mount=type=cache,target=/var/cache/uv \
     /tools/local/bin/uv pip install --no-deps servekit==1.2.3

@@ -22,17 +22,17 @@ RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
  && apt-get install -y --no-install-recommends ffmpeg \
  && rm -rf /var/log/apt /var/log/dpkg.log /var/cache/ldconfig
 
+# servekit itself, at the version that builds. It changes less often than what a project needs.
+RUN --mount=type=bind,from=tools,source=/usr,target=/tools \
+    --mount=type=cache,target=/var/cache/uv \
+    /tools/local/bin/uv pip install --no-deps servekit==1.2.3
+
 # The project's Python packages. The code is not needed for that, and changes more often.
 RUN --mount=type=bind,source=.servekit/install,target=/run/servekit/install \
     --mount=type=bind,from=tools,source=/usr,target=/tools \
     --mount=type=cache,target=/var/cache/uv \
     cd /run/servekit/install/project \
  && /tools/local/bin/uv pip install -r /run/servekit/install/requirements.txt
-
-# servekit itself, at the version that builds.
-RUN --mount=type=bind,from=tools,source=/usr,target=/tools \
-    --mount=type=cache,target=/var/cache/uv \
-    /tools/local/bin/uv pip install --no-deps servekit==1.2.3
 
 # The project: what changes most comes last. Code that does not compile is told when it is imported.
 WORKDIR /app

@@ -49,7 +49,7 @@ RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
  && apt-get install -y --no-install-recommends ffmpeg libgl1=1.6.0-1 \
  && rm -rf /var/log/apt /var/log/dpkg.log /var/cache/ldconfig
 
-# servekit itself, at the version that builds.
+# servekit itself, at the version that builds. It changes less often than what a project needs.
 RUN --mount=type=bind,from=tools,source=/usr,target=/tools \
     --mount=type=cache,target=/var/cache/uv \
     /tools/local/bin/uv pip install --no-deps servekit==1.2.3
