@@ -124,9 +124,11 @@ def test_logs_are_json(builder: Builder, hello: str) -> None:
         container.wait_until_ready()
         container.predict()
 
+        while '"request"' not in container.logs():  # the line comes after the answer
+            time.sleep(0.02)
         lines = [json.loads(line) for line in container.logs().splitlines()]
 
-    assert any(line["event"] == "request" and line["path"] == "/predictions" for line in lines)
+    assert [line["path"] for line in lines if line["event"] == "request"] == ["/predictions"]
 
 
 def test_no_bytecode_is_written_at_start_and_none_is_missing(builder: Builder, hello: str) -> None:
