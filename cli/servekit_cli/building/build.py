@@ -30,6 +30,7 @@ from servekit_cli.engine import (
     make_view,
     remove_image,
 )
+from servekit_cli.engine.views import QuietView
 from servekit_cli.environment.cache import cache_directory
 from servekit_cli.image.context import lock_context, sync_context
 from servekit_cli.image.description import Description
@@ -125,7 +126,7 @@ def _build(engine: Engine, spec: Spec, options: BuildOptions, request: BuildRequ
     try:
         memory = Memory(nameless)
         if memory.description is None:
-            with show_progress("Importing the predictor in the image", done="Imported the predictor in the image"):
+            with _show_import(view):
                 memory.description = describe_image(
                     engine, nameless, platform=options.platform, seconds=spec.serve.setup_timeout
                 )
@@ -138,6 +139,12 @@ def _build(engine: Engine, spec: Spec, options: BuildOptions, request: BuildRequ
     finally:
         _drop(engine, nameless)
     return BuiltImage(image_id, memory.description, labels[CREATED], labels.get(VERSION))
+
+
+def _show_import(view: BuildView) -> contextlib.AbstractContextManager[object]:
+    if isinstance(view, QuietView):
+        return contextlib.nullcontext()
+    return show_progress("Importing the predictor in the image", done="Imported the predictor in the image")
 
 
 def _find_labelled(engine: Engine, memory: Memory, labels: dict[str, str], names: tuple[str, ...]) -> str | None:

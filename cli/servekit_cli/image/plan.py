@@ -169,12 +169,10 @@ def _install(build: BuildSpec, facts: BuildFacts, *, compiled: Literal["fill", "
 def _make_servekit_block(build: BuildSpec, facts: BuildFacts) -> Block:
     uv = UvRun(build, facts)
     comment = "servekit itself, at the version that builds. It changes less often than what a project needs."
-    wanted = f"servekit=={facts.servekit_version}"
     if facts.servekit_wheel is None:
-        return Block(comment, (uv.install("--no-deps", wanted),))
+        return Block(comment, (uv.install("--no-deps", f"servekit=={facts.servekit_version}"),))
     source, target = f".servekit/{facts.servekit_wheel}", f"{_FOLDER}/{facts.servekit_wheel}"
-    # By its name: installed by its path, uv would note the file's time, and no two images would be the same.
-    install = uv.install("--no-deps", "--no-cache", "--no-index", "--find-links", _FOLDER, wanted)
+    install = uv.install("--no-deps", target)
     if facts.has_mounts:
         return Block(comment, (Run(install.commands, (BindMount(target, source), *install.mounts)),))
     return Block(comment, (Copy(source, target), install))

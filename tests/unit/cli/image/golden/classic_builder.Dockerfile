@@ -51,7 +51,7 @@ RUN apt-get update \
 # servekit itself, at the version that builds. It changes less often than what a project needs.
 COPY .servekit/servekit-1.2.3-py3-none-any.whl /run/servekit/servekit-1.2.3-py3-none-any.whl
 RUN pip install --no-cache-dir uv==0.9.0 \
- && uv pip install --no-deps --no-cache --no-index --find-links /run/servekit servekit==1.2.3 \
+ && uv pip install --no-deps /run/servekit/servekit-1.2.3-py3-none-any.whl \
  && pip uninstall --yes uv
 
 # The project's Python packages. The code is not needed for that, and changes more often.

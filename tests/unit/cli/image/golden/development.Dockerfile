@@ -46,7 +46,7 @@ RUN --mount=type=bind,from=tools,source=/usr,target=/tools \
 RUN --mount=type=bind,source=.servekit/servekit-1.2.3-py3-none-any.whl,target=/run/servekit/servekit-1.2.3-py3-none-any.whl \
     --mount=type=bind,from=tools,source=/usr,target=/tools \
     --mount=type=cache,target=/var/cache/uv \
-    /tools/local/bin/uv pip install --no-deps --no-cache --no-index --find-links /run/servekit servekit==1.2.3
+    /tools/local/bin/uv pip install --no-deps /run/servekit/servekit-1.2.3-py3-none-any.whl
 
 # The project: what changes most comes last. Code that does not compile is told when it is imported.
 WORKDIR /app
