@@ -372,8 +372,11 @@ def test_a_base_image_that_fits_is_built_on(builder: Builder, engine: Engine) ->
 
         image = builder.build(builder.write(HELLO))
 
+        locked = builder.write(HELLO)
+        assert builder.run("lock", "--file", str(locked)).returncode == 0
         depth = len(builder.layers(base))
         assert builder.layers(image)[:depth] == builder.layers(base)
+        assert builder.layers(builder.build(locked))[:depth] != builder.layers(base)
         with builder.start(image) as container:
             container.wait_until_ready()
             assert json.loads(container.predict())["status"] == "succeeded"
@@ -401,7 +404,8 @@ def test_a_command_runs_in_the_environment_of_the_model(builder: Builder, hello:
 def test_quiet_prints_the_id_alone(builder: Builder, engine: Engine) -> None:
     name = builder.new_name()
 
-    done = builder.run("build", "--file", str(builder.write(HELLO)), "--tag", name, "--quiet")
+    project = builder.write(HELLO, "weights: [model.bin]\n", **{"model.bin": "weights of the quiet test"})
+    done = builder.run("build", "--file", str(project), "--tag", name, "--quiet")
 
     assert done.stdout.strip() == engine.client.images.get(name).id
     assert done.stderr == ""

@@ -1,6 +1,7 @@
 """Builds that cannot work: each ends with what happened and what to do, and leaves no image."""
 
 import http.server
+import signal
 import socket
 import threading
 from collections.abc import Generator
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from image_building import Builder
+from model_images import Command
+from serving import wait_until
 
 from servekit_cli.engine import Engine
 
@@ -139,6 +142,23 @@ def test_a_predictor_that_never_comes_to_an_end_of_its_import(builder: Builder) 
 
     assert done.returncode == 5
     assert "2 seconds" in done.stderr
+
+
+def test_sigterm_while_the_image_is_asked_leaves_nothing(builder: Builder, engine: Engine) -> None:
+    project, name = builder.write("import time\ntime.sleep(600)\n" + HELLO), builder.new_name()
+
+    def containers() -> list[object]:
+        found = engine.client.containers.list(all=True, ignore_removed=True, filters={"name": "servekit-describe"})
+        return list(found)
+
+    with Command("build", "--file", str(project), "--tag", name) as command:
+        command.wait_for("Importing the predictor")
+        wait_until(lambda: bool(containers()))
+        command.send(signal.SIGTERM)
+
+        assert command.wait() == 143
+    assert not containers()
+    assert not engine.client.images.list(name)
 
 
 def test_a_secret_without_its_file(builder: Builder) -> None:

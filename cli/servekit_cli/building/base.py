@@ -13,6 +13,7 @@ from servekit_cli.environment.cache import cache_directory
 from servekit_cli.image.base import list_base_labels, read_base_labels, render_base
 from servekit_cli.image.context import ContextEntry, lock_context, sync_context
 from servekit_cli.image.facts import DEFAULT_PYTHON
+from servekit_cli.image.lock import LOCK_NAME
 from servekit_cli.image.plan import BASE_LABEL
 from servekit_cli.image.secrets import find_ca_file
 
@@ -74,6 +75,8 @@ def find_base(engine: Engine, spec: Spec, platform: str | None) -> str | None:
     build = spec.build
     # Bases have the engine's own platform, plain Python, and packages of no particular lock.
     if platform is not None or build.base_image or build.cuda or build.gpu or build.dockerfile:
+        return None
+    if (spec.root / LOCK_NAME).exists():
         return None
     python = build.python_version or DEFAULT_PYTHON
     return next((base.name for base in list_bases(engine) if base.fits and base.python == python), None)

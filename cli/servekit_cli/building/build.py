@@ -19,6 +19,7 @@ from servekit_cli.building.memory import Memory
 from servekit_cli.building.network import read_proxies, usable_secrets
 from servekit_cli.building.weights import provide_weights
 from servekit_cli.container.description import describe_image
+from servekit_cli.ending import terminable
 from servekit_cli.engine import (
     BuildRequest,
     BuildSecret,
@@ -30,7 +31,6 @@ from servekit_cli.engine import (
     make_view,
     remove_image,
 )
-from servekit_cli.engine.views import QuietView
 from servekit_cli.environment.cache import cache_directory
 from servekit_cli.image.context import lock_context, sync_context
 from servekit_cli.image.description import Description
@@ -38,7 +38,7 @@ from servekit_cli.image.labels import CREATED, VERSION, make_labels
 from servekit_cli.image.preparation import EngineFacts, prepare_build
 from servekit_cli.image.secrets import find_ca_file
 from servekit_cli.image.source import read_source
-from servekit_cli.terminal import say, show_progress
+from servekit_cli.terminal import say
 
 __all__ = ["BuildOptions", "BuiltImage", "build_project", "name_image"]
 
@@ -111,6 +111,11 @@ def build_project(engine: Engine, spec: Spec, options: BuildOptions, view: Build
     for name in options.names:
         check_tag(name)
     options = replace(options, secrets=usable_secrets(engine, options.secrets))
+    with terminable():  # so that neither a container nor a folder is left behind
+        return _build_all(engine, spec, options, view)
+
+
+def _build_all(engine: Engine, spec: Spec, options: BuildOptions, view: BuildView) -> BuiltImage:
     weights = provide_weights(engine, spec, options.platform, view)
     preparation = prepare_build(spec, _list_engine_facts(engine, spec, options, weights))
     for note in preparation.notes:
@@ -126,10 +131,10 @@ def _build(engine: Engine, spec: Spec, options: BuildOptions, request: BuildRequ
     try:
         memory = Memory(nameless)
         if memory.description is None:
-            with _show_import(view):
-                memory.description = describe_image(
-                    engine, nameless, platform=options.platform, seconds=spec.serve.setup_timeout
-                )
+            view.tell("Importing the predictor in the image...")
+            memory.description = describe_image(
+                engine, nameless, platform=options.platform, seconds=spec.serve.setup_timeout
+            )
         labels = memory.keep_time(make_labels(spec, memory.description, read_source(spec.root)))
         image_id = _find_labelled(engine, memory, labels, options.names)
         if image_id is None:
@@ -139,12 +144,6 @@ def _build(engine: Engine, spec: Spec, options: BuildOptions, request: BuildRequ
     finally:
         _drop(engine, nameless)
     return BuiltImage(image_id, memory.description, labels[CREATED], labels.get(VERSION))
-
-
-def _show_import(view: BuildView) -> contextlib.AbstractContextManager[object]:
-    if isinstance(view, QuietView):
-        return contextlib.nullcontext()
-    return show_progress("Importing the predictor in the image", done="Imported the predictor in the image")
 
 
 def _find_labelled(engine: Engine, memory: Memory, labels: dict[str, str], names: tuple[str, ...]) -> str | None:

@@ -8,7 +8,6 @@ from servekit.spec import Spec
 from servekit_cli.engine import BuildRequest, BuildView, Engine, build_image, find_image
 from servekit_cli.environment.cache import cache_directory
 from servekit_cli.image.weights import stage_weights, weights_tag
-from servekit_cli.terminal import say
 from servekit_cli.weights import WeightFile, resolve_weights
 
 __all__ = ["provide_weights"]
@@ -49,7 +48,7 @@ def provide_weights(engine: Engine, spec: Spec, platform: str | None, view: Buil
 
 def _build(engine: Engine, files: list[WeightFile], tag: str, platform: str | None, view: BuildView) -> None:
     size = sum(file.size for file in files) / _MEGABYTE
-    say(f"Putting the weights into layers of their own, once ({len(files)} files, {size:,.0f} MB).")
+    view.tell(f"Putting the weights into layers of their own, once ({len(files)} files, {size:,.0f} MB).")
     parent = cache_directory() / "builds"
     try:
         parent.mkdir(parents=True, exist_ok=True)

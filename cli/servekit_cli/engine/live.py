@@ -57,6 +57,10 @@ class LiveView:
         else:
             self._running.setdefault(step.number, _Running(step))
 
+    def tell(self, text: str) -> None:
+        """Print it above what runs."""
+        self._console.print(Text(text))
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw what runs now."""
         for running in list(self._running.values()):

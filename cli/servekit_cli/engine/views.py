@@ -31,6 +31,9 @@ class BuildView(Protocol):
             step: The step that it is about, the event included.
         """
 
+    def tell(self, text: str) -> None:
+        """Say what goes on beside the steps, before or after them."""
+
 
 def make_view(kind: ProgressKind) -> BuildView:
     """Make the view that a user wants to see; `auto` is live on a terminal and plain elsewhere."""
@@ -66,6 +69,9 @@ class QuietView:
     def show(self, event: BuildEvent, step: Step | None) -> None:
         """Show nothing."""
 
+    def tell(self, text: str) -> None:
+        """Say nothing."""
+
 
 class PlainView:
     """Lines, for logs of CI: each step's beginning, output and end, with its number before each line."""
@@ -82,6 +88,10 @@ class PlainView:
             say(f"warning: {event.text}")
         elif step is not None and not step.is_internal and (text := _line(event, step)):
             say(f"#{step.number} {text}")
+
+    def tell(self, text: str) -> None:
+        """Write a line."""
+        say(text)
 
 
 def _line(event: BuildEvent, step: Step) -> str | None:
