@@ -32,7 +32,7 @@ from servekit_cli.engine import (
     remove_image,
 )
 from servekit_cli.environment.cache import cache_directory
-from servekit_cli.image.context import lock_context, sync_context
+from servekit_cli.image.context import lock_context, prune_contexts, sync_context
 from servekit_cli.image.description import Description
 from servekit_cli.image.labels import CREATED, VERSION, make_labels
 from servekit_cli.image.preparation import EngineFacts, prepare_build
@@ -123,6 +123,7 @@ def _build_all(engine: Engine, spec: Spec, options: BuildOptions, view: BuildVie
     folder = _context_of(spec)
     with lock_context(folder):
         sync_context(folder, preparation.entries)
+        prune_contexts(folder.parent)
         return _build(engine, spec, options, _make_request(folder, options), view)
 
 

@@ -1,12 +1,12 @@
 """Have the weights of a project on the engine, as an image of their own."""
 
-import tempfile
-from pathlib import Path
+import shutil
 
 from servekit.errors import ImageBuildError
 from servekit.spec import Spec
 from servekit_cli.engine import BuildRequest, BuildView, Engine, build_image, find_image
 from servekit_cli.environment.cache import cache_directory
+from servekit_cli.image.context import lock_context
 from servekit_cli.image.weights import stage_weights, weights_tag
 from servekit_cli.weights import WeightFile, resolve_weights
 
@@ -49,15 +49,19 @@ def provide_weights(engine: Engine, spec: Spec, platform: str | None, view: Buil
 def _build(engine: Engine, files: list[WeightFile], tag: str, platform: str | None, view: BuildView) -> None:
     size = sum(file.size for file in files) / _MEGABYTE
     view.tell(f"Putting the weights into layers of their own, once ({len(files)} files, {size:,.0f} MB).")
-    parent = cache_directory() / "builds"
+    folder = cache_directory() / "builds" / "weights"
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="weights-", dir=parent) as folder:
-            stage_weights(files, Path(folder))
-            labels = {WEIGHTS_LABEL: tag.rpartition(":")[2]}
-            build_image(engine, BuildRequest(Path(folder), tags=(tag,), labels=labels, platform=platform), view)
+        with lock_context(folder):
+            shutil.rmtree(folder, ignore_errors=True)  # what a build left that was killed
+            folder.mkdir()
+            try:
+                stage_weights(files, folder)
+                labels = {WEIGHTS_LABEL: tag.rpartition(":")[2]}
+                build_image(engine, BuildRequest(folder, tags=(tag,), labels=labels, platform=platform), view)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         raise ImageBuildError(
-            f"The weights cannot be laid out in {parent}: {error.strerror or error}.\n"
+            f"The weights cannot be laid out in {folder}: {error.strerror or error}.\n"
             "Make room there, or set SERVEKIT_CACHE_DIR to another folder."
         ) from error

@@ -7,11 +7,13 @@ the project itself: a file is made under another name and then renamed. What a c
 put right by the next build.
 """
 
+import contextlib
 import errno
 import fcntl
 import os
 import shutil
 import stat
+import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +23,10 @@ from typing import Final
 from servekit.errors import ImageBuildError
 from servekit_cli.terminal import say
 
-__all__ = ["ContextEntry", "lock_context", "sync_context"]
+__all__ = ["KEPT_DAYS", "ContextEntry", "lock_context", "prune_contexts", "sync_context"]
+
+KEPT_DAYS: Final = 30
+"""For how long the context of a project is kept that nobody builds."""
 
 _PART: Final = ".servekit-part"
 _NO_LINKS: Final = frozenset({errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS})
@@ -62,7 +67,21 @@ def lock_context(folder: Path) -> Generator[None]:
         except BlockingIOError:
             say("Another build of this project is running; this one goes on when that is done.")
             fcntl.flock(handle, fcntl.LOCK_EX)
+        os.utime(handle.fileno())  # its last use, for `prune_contexts`
         yield
+
+
+def prune_contexts(parent: Path) -> None:
+    """Remove the contexts in a folder that were not used for `KEPT_DAYS` days: their links keep deleted files alive.
+
+    A lock stays, since somebody may wait for it; it is empty.
+    """
+    oldest = time.time() - KEPT_DAYS * 24 * 3600
+    for lock in parent.glob("*.lock"):
+        with contextlib.suppress(OSError), lock.open("r+") as handle:  # it is in use
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(handle.fileno()).st_mtime < oldest:
+                shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
 
 
 def sync_context(folder: Path, entries: Iterable[ContextEntry], *, may_link: bool = True) -> None:

@@ -1,13 +1,14 @@
 import multiprocessing
 import os
 import stat
+import time
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
 
 from servekit.errors import ImageBuildError
-from servekit_cli.image.context import ContextEntry, lock_context, sync_context
+from servekit_cli.image.context import KEPT_DAYS, ContextEntry, lock_context, prune_contexts, sync_context
 
 
 @pytest.fixture
@@ -193,3 +194,30 @@ def test_a_second_build_says_that_it_waits_for_the_first(folder: Path, monkeypat
 
     assert said == ["Another build of this project is running; this one goes on when that is done."]
     assert other.exitcode == 0
+
+
+def age(lock: Path, days: float) -> None:
+    moment = time.time() - days * 24 * 3600
+    os.utime(lock, (moment, moment))
+
+
+def test_a_context_that_was_not_used_for_long_goes(tmp_path: Path) -> None:
+    for name in ("old-1", "young-2"):
+        with lock_context(tmp_path / name):
+            sync_context(tmp_path / name, [ContextEntry("Dockerfile", text="FROM scratch\n")])
+    age(tmp_path / "old-1.lock", KEPT_DAYS + 1)
+    age(tmp_path / "young-2.lock", KEPT_DAYS - 1)
+
+    prune_contexts(tmp_path)
+
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["young-2"]
+
+
+def test_a_context_that_is_in_use_stays(tmp_path: Path) -> None:
+    with lock_context(tmp_path / "long-1"):
+        sync_context(tmp_path / "long-1", [ContextEntry("Dockerfile", text="FROM scratch\n")])
+        age(tmp_path / "long-1.lock", KEPT_DAYS + 1)
+
+        prune_contexts(tmp_path)
+
+        assert (tmp_path / "long-1/Dockerfile").exists()
