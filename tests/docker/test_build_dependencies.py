@@ -2,12 +2,13 @@
 
 import base64
 import hashlib
+import subprocess
 import zipfile
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from image_building import Builder
+from image_building import SECONDS, Builder
 
 from servekit_cli.engine import Engine
 from servekit_cli.environment.uv import run_uv
@@ -119,7 +120,8 @@ def test_a_pyproject_with_or_without_its_lock(builder: Builder, engine: Engine, 
     assert run(engine, image, LOOK) == INSTALLED
 
 
-def test_compilers_build_what_has_no_wheel_and_are_not_left(builder: Builder, engine: Engine) -> None:
+def write_compiled_project(builder: Builder) -> Path:
+    """Write a project with a package that has to be compiled."""
     project = builder.write(
         "def predict() -> str:\n    return ''\n",
         "build: {python_packages: [./compiled], build_packages: [gcc, libc6-dev]}\n",
@@ -130,8 +132,25 @@ def test_compilers_build_what_has_no_wheel_and_are_not_left(builder: Builder, en
         "from setuptools import Extension, setup\nsetup(ext_modules=[Extension('compiled', ['compiled.c'])])\n"
     )
     (project / "compiled/compiled.c").write_text(C_SOURCE)
+    return project
 
-    image = builder.build(project)
+
+def test_what_was_compiled_is_found_when_only_times_of_files_changed(builder: Builder, tmp_path: Path) -> None:
+    context = tmp_path / "context"
+    done = builder.run("build", "--file", str(write_compiled_project(builder)), "--dry-run", str(context))
+    command = done.stderr.partition("Build it with: ")[2].split()
+    subprocess.run([*command[:2], "--tag", builder.new_name(), *command[2:]], check=True, timeout=SECONDS)
+
+    for file in context.rglob("*"):
+        file.touch()
+    above, image, below = (context / "Dockerfile").read_text().partition("# The image.\nFROM runtime\n")
+    (context / "Dockerfile").write_text(f"{above}{image}ENV RUN={context}\n{below}")  # it is all done again
+
+    subprocess.run([*command[:2], "--tag", builder.new_name(), *command[2:]], check=True, timeout=SECONDS)
+
+
+def test_compilers_build_what_has_no_wheel_and_are_not_left(builder: Builder, engine: Engine) -> None:
+    image = builder.build(write_compiled_project(builder))
 
     look = "import compiled, shutil; print(compiled.__name__, shutil.which('gcc'), shutil.which('strip'))"
     assert run(engine, image, look) == "compiled None None\n"

@@ -12,6 +12,7 @@ __all__ = [
     "INSTALL_FOLDER",
     "WELL_KNOWN_SECRETS",
     "UvRun",
+    "copy_install_folder",
     "install_with_apt",
     "list_arguments",
     "list_hash_options",
@@ -80,7 +81,7 @@ def make_arguments_block(build: BuildSpec, facts: BuildFacts) -> Block:
     steps: list[Step] = [*uv.arguments, *list_arguments(build, facts)]
     if not facts.has_mounts:
         steps += [Copy(".servekit/ca.pem", _CA_FILE)] if facts.has_ca_file else []
-        steps += [Copy(".servekit/install/", f"{INSTALL_FOLDER}/")] if facts.has_install_files else []
+        steps += [copy_install_folder()] if facts.has_install_files else []
     return Block("How packages are installed: arguments of the build, which the container does not get.", tuple(steps))
 
 
@@ -91,9 +92,15 @@ def quote_word(word: str) -> str:
     return f'"{word}"' if quoted != word and is_readable_in_double_quotes else quoted
 
 
-def mount_install_folder(facts: BuildFacts) -> BindMount:
-    """Mount what says what to install; a folder that is built in place has to be writable."""
-    return BindMount(INSTALL_FOLDER, ".servekit/install", is_writable=facts.has_local_folders)
+def copy_install_folder() -> Copy:
+    """Copy what says what to install to where steps see it."""
+    return Copy(".servekit/install/", f"{INSTALL_FOLDER}/")
+
+
+def mount_install_folder(facts: BuildFacts, stage: str | None = None) -> BindMount:
+    """Mount what says what to install, from a stage with a copy or the context; what is built in place is writable."""
+    source = INSTALL_FOLDER if stage else ".servekit/install"
+    return BindMount(INSTALL_FOLDER, source, stage, is_writable=facts.has_local_folders)
 
 
 class UvRun:
@@ -151,7 +158,8 @@ class UvRun:
             return Run((get, *commands, drop))
         mounts = self.mounts
         if compiled == "use":
-            mounts = (_TOOLS, BindMount(_COMPILED, _COMPILED, "compile", is_writable=True))
+            compiled_cache = BindMount(_COMPILED, _COMPILED, "compile", is_writable=True)
+            mounts = (_TOOLS, compiled_cache, *list_secrets(self._facts))
         elif compiled == "fill":
             mounts = (_TOOLS, *list_secrets(self._facts))
         return Run(tuple(commands), (files, *mounts) if files else mounts)

@@ -13,6 +13,7 @@ from servekit.spec import BuildSpec, Spec
 from servekit_cli.image.downloads import (
     INSTALL_FOLDER,
     UvRun,
+    copy_install_folder,
     install_with_apt,
     list_hash_options,
     list_secrets,
@@ -132,10 +133,12 @@ def _list_weights_stages(facts: BuildFacts) -> tuple[Stage, ...]:
 
 def _make_compile_stage(build: BuildSpec, facts: BuildFacts) -> Stage:
     """Make the stage that compiles: it fills a cache, from which the image then installs."""
+    # uv knows a folder that it has compiled by the times of its files, so the image has to install from this copy.
+    steps = (copy_install_folder(), _install(build, facts, compiled="fill"))
     blocks = (
         Block("Compilers and the like, from build.build_packages.", (install_with_apt(build.build_packages, facts),)),
         make_arguments_block(build, facts),
-        Block("Installed here for what it leaves in uv's cache.", (_install(build, facts, compiled="fill"),)),
+        Block("Installed here for what it leaves in uv's cache, which the image takes from this stage.", steps),
     )
     return Stage("runtime", blocks, name="compile", comment="Where packages without a wheel are compiled.")
 
@@ -163,7 +166,8 @@ def _install(build: BuildSpec, facts: BuildFacts, *, compiled: Literal["fill", "
     else:
         arguments = ("-r", f"{INSTALL_FOLDER}/requirements.txt", *facts.installs)
     folder = f"{INSTALL_FOLDER}/{facts.install_folder}"
-    return UvRun(build, facts).install(*arguments, folder=folder, files=mount_install_folder(facts), compiled=compiled)
+    files = None if compiled == "fill" else mount_install_folder(facts, "compile" if compiled else None)
+    return UvRun(build, facts).install(*arguments, folder=folder, files=files, compiled=compiled)
 
 
 def _make_servekit_block(build: BuildSpec, facts: BuildFacts) -> Block:

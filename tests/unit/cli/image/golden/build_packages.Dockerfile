@@ -80,9 +80,9 @@ ARG PIP_CERT=/run/secrets/ca
 ARG REQUESTS_CA_BUNDLE=/run/secrets/ca
 ARG CURL_CA_BUNDLE=/run/secrets/ca
 
-# Installed here for what it leaves in uv's cache.
-RUN --mount=type=bind,source=.servekit/install,target=/run/servekit/install \
-    --mount=type=bind,from=tools,source=/usr,target=/tools \
+# Installed here for what it leaves in uv's cache, which the image takes from this stage.
+COPY .servekit/install/ /run/servekit/install/
+RUN --mount=type=bind,from=tools,source=/usr,target=/tools \
     --mount=type=secret,id=ca \
     cd /run/servekit/install/project \
  && UV_CACHE_DIR=/var/cache/uv-compiled /tools/local/bin/uv pip install -r /run/servekit/install/requirements.txt
@@ -108,9 +108,10 @@ RUN --mount=type=bind,from=tools,source=/usr,target=/tools \
     /tools/local/bin/uv pip install --no-deps servekit==1.2.3
 
 # The project's Python packages. The code is not needed for that, and changes more often.
-RUN --mount=type=bind,source=.servekit/install,target=/run/servekit/install \
+RUN --mount=type=bind,from=compile,source=/run/servekit/install,target=/run/servekit/install \
     --mount=type=bind,from=tools,source=/usr,target=/tools \
     --mount=type=bind,from=compile,source=/var/cache/uv-compiled,target=/var/cache/uv-compiled,rw \
+    --mount=type=secret,id=ca \
     cd /run/servekit/install/project \
  && UV_CACHE_DIR=/var/cache/uv-compiled /tools/local/bin/uv pip install --offline -r /run/servekit/install/requirements.txt
 
