@@ -12,6 +12,7 @@ from image_building import Builder
 from model_images import Command
 from serving import wait_until
 
+from servekit_cli.container.ownership import OWNER
 from servekit_cli.engine import Engine
 
 HELLO = "def predict(name: str = 'world') -> str:\n    return f'Hello, {name}!'\n"
@@ -147,17 +148,19 @@ def test_a_predictor_that_never_comes_to_an_end_of_its_import(builder: Builder) 
 def test_sigterm_while_the_image_is_asked_leaves_nothing(builder: Builder, engine: Engine) -> None:
     project, name = builder.write("import time\ntime.sleep(600)\n" + HELLO), builder.new_name()
 
-    def containers() -> list[object]:
-        found = engine.client.containers.list(all=True, ignore_removed=True, filters={"name": "servekit-describe"})
-        return list(found)
-
     with Command("build", "--file", str(project), "--tag", name) as command:
+
+        def list_own() -> list[str]:
+            found = engine.client.containers.list(all=True, ignore_removed=True, filters={"label": OWNER})
+            return [container.name for container in found if container.labels[OWNER].startswith(owner)]
+
+        owner = f"{command.process.pid}."
         command.wait_for("Importing the predictor")
-        wait_until(lambda: bool(containers()))
+        wait_until(lambda: bool(list_own()))
         command.send(signal.SIGTERM)
 
         assert command.wait() == 143
-    assert not containers()
+        assert not list_own()
     assert not engine.client.images.list(name)
 
 
