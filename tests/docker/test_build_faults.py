@@ -152,7 +152,7 @@ def test_sigterm_while_the_image_is_asked_leaves_nothing(builder: Builder, engin
 
         def list_own() -> list[str]:
             found = engine.client.containers.list(all=True, ignore_removed=True, filters={"label": OWNER})
-            return [container.name for container in found if container.labels[OWNER].startswith(owner)]
+            return [str(container.name) for container in found if container.labels[OWNER].startswith(owner)]
 
         owner = f"{command.process.pid}."
         command.wait_for("Importing the predictor")
