@@ -407,8 +407,8 @@ def test_quiet_prints_the_id_alone(builder: Builder, engine: Engine) -> None:
     project = builder.write(HELLO, "weights: [model.bin]\n", **{"model.bin": "weights of the quiet test"})
     done = builder.run("build", "--file", str(project), "--tag", name, "--quiet")
 
-    assert done.stdout.strip() == engine.client.images.get(name).id
     assert done.stderr == ""
+    assert done.stdout.strip() == engine.client.images.get(name).id
 
 
 def _layer_with(builder: Builder, image: str, path: str) -> str:
