@@ -3,7 +3,7 @@
 import sys
 import tempfile
 import textwrap
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -72,9 +72,15 @@ def run_pool(make_project: MakeProject) -> type_of_pool:
 
     @asynccontextmanager
     async def run(
-        code: str, *, predictor: str = "predict.py:Predictor", observer: PoolObserver | None = None, **serve: Any
+        code: str,
+        *,
+        predictor: str = "predict.py:Predictor",
+        observer: PoolObserver | None = None,
+        devices: Sequence[str] = (),
+        **serve: Any,
     ) -> AsyncGenerator[Pool]:
-        pool = Pool(make_project(code, predictor=predictor, **serve), python=sys.executable, observer=observer)
+        spec = make_project(code, predictor=predictor, **serve)
+        pool = Pool(spec, python=sys.executable, observer=observer, devices=devices)
         try:
             await pool.start()
             pool.set_up()

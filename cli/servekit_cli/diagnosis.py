@@ -1,6 +1,5 @@
 """What `servekit doctor` looks at, in the order in which one thing needs the other."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Literal
 
 from servekit.errors import EnvironmentBuildError, PredictorError, ServekitError, SpecError, UsageError
 from servekit.runtime.model import Model
+from servekit.runtime.processors import count_cores
 from servekit.spec import Spec
 from servekit.spec.schema import render_spec_schema
 from servekit_cli.environment import needs_environment, prepare_environment
@@ -69,9 +69,9 @@ def _look_at_machine(spec: Spec) -> Iterator[Finding]:
         yield Finding("warning", "GPU", text)
     if left_out := describe_left_out(spec):
         yield Finding("note", "build", left_out)
-    cores = os.cpu_count() or 1
-    if spec.serve.workers > cores:
-        text = f"serve.workers is {spec.serve.workers}, and there are {cores} processor cores here.\nUse fewer workers."
+    cores, most = count_cores(), spec.serve.workers.max
+    if isinstance(most, int) and most > cores and not spec.build.gpu:
+        text = f"serve.workers goes up to {most}, and there are {cores} processor cores here.\nUse fewer workers."
         yield Finding("warning", "workers", text)
 
 

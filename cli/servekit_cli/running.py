@@ -16,7 +16,7 @@ from servekit.runtime.model import Model
 from servekit.runtime.observer import PoolObserver
 from servekit.runtime.pool import Pool
 from servekit.runtime.prediction import EventKind, Prediction, Status
-from servekit.spec import Spec
+from servekit.spec import Range, Spec
 from servekit_cli.following import Event, follow
 from servekit_cli.hints import add_package_hint
 from servekit_cli.inputs import InputRequest
@@ -109,7 +109,7 @@ def _run_until_signal(body: Callable[[], Coroutine[Any, Any, T]]) -> T:
 @asynccontextmanager
 async def _open_pool(spec: Spec, python: Path, observer: "_Observer") -> AsyncGenerator[Pool]:
     """Run one worker, in a process of its own, until the block ends."""
-    serve = spec.serve.model_copy(update={"workers": 1, "isolation": "process", "tracebacks": True})
+    serve = spec.serve.model_copy(update={"workers": Range(1, 1), "isolation": "process", "tracebacks": True})
     pool = Pool(spec.model_copy(update={"serve": serve}), python=str(python), observer=observer)
     grace_seconds = 0.0
     try:

@@ -1,20 +1,23 @@
-"""The workers of a pool and their lives: started, set up, replaced, reloaded, closed.
+"""The workers of a pool and their lives: started, set up, asked to go, dead.
 
-A worker that dies is replaced: at once when it had been ready, after a growing pause when it keeps
-dying before that. The crew knows nothing of predictions; what a death means for them the pool says.
+How many there should be, and who takes whose place, `places` says. The crew knows nothing of predictions;
+what a death means for them the pool says.
 """
 
 import asyncio
 import contextlib
 import contextvars
+import os
 from collections.abc import Callable, Coroutine
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-from servekit.errors import PredictorError, ServekitError, SetupError, SignatureError
-from servekit.runtime.backoff import Backoff
+from servekit.errors import NotReadyError, ServekitError, SetupError
+from servekit.runtime.capacity import Capacity
+from servekit.runtime.devices import Devices
 from servekit.runtime.handle import ProcessHandle, ThreadHandle, WorkerHandle, WorkerState
 from servekit.runtime.health import HealthChecks
-from servekit.runtime.model import Model, SetupRecord
+from servekit.runtime.model import Model
+from servekit.runtime.places import Places
 from servekit.runtime.protocol import (
     Completed,
     Health,
@@ -29,6 +32,7 @@ from servekit.runtime.protocol import (
     ToServer,
 )
 from servekit.runtime.settings import WorkerSettings
+from servekit.runtime.setups import Setups, explain_death, explain_failure
 from servekit.spec import ServeSpec
 
 __all__ = ["Crew", "CrewEvents"]
@@ -46,6 +50,9 @@ class CrewEvents(Protocol):
     def on_message_error(self, worker: WorkerHandle, message: ToServer, error: Exception) -> None:
         """A message could not be acted on."""
 
+    def find_misfit(self, worker: WorkerHandle) -> ServekitError | None:
+        """Return why a worker that has just been set up cannot be used, or None."""
+
     def on_worker_ready(self, worker: WorkerHandle) -> None:
         """A worker has free slots now."""
 
@@ -58,46 +65,77 @@ class CrewEvents(Protocol):
     def on_setup_failure(self, error: ServekitError, retry_seconds: float) -> None:
         """A worker could not be made ready; it is tried again after so many seconds."""
 
+    def on_worker_outdated(self, worker: WorkerHandle, reason: str) -> None:
+        """A worker is to be replaced; it serves until its successor is ready."""
+
 
 class Crew:
     """The workers of one pool.
 
+    Args:
+        settings: What workers are told.
+        serve: Limits and times.
+        capacity: How many workers there may be, and what each gets of the machine.
+        events: Who is told of what happens.
+        python: The interpreter for worker processes.
+
     Attributes:
         workers: All that are not dead.
         model: What the predictor takes and gives, once a worker has loaded it.
-        failure: Why no worker can be made ready at the moment, or None.
-        setup: How the latest setup went, or goes, if none has failed; what has failed is shown until another one ends.
-        generation: Counts reloads.
+        setups: How setups went.
+        places: How many workers there should be, and who replaces whom.
         was_ready: A worker was ready once.
         has_abandoned: Threads of a worker that was given up may still run in this process.
     """
 
-    def __init__(self, settings: WorkerSettings, serve: ServeSpec, events: CrewEvents, python: str) -> None:
+    def __init__(
+        self, settings: WorkerSettings, serve: ServeSpec, capacity: Capacity, events: CrewEvents, python: str
+    ) -> None:
         self.workers: list[WorkerHandle] = []
         self.model: Model | None = None
-        self.failure: ServekitError | None = None
-        self.setup = self._attempt = SetupRecord()
-        self.generation = 0
+        self.setups = Setups(serve.setup_timeout, self._setup_overdue)
+        self.places = Places(self, capacity)
         self.was_ready = False
         self.has_abandoned = False
         self._settings = settings
         self._serve = serve
+        self._capacity = capacity
+        self._devices = Devices(capacity.devices, capacity.gpus_per_worker)
         self._events = events
         self._python = python
         self._count = 0
-        self._backoff = Backoff()
         self._health = HealthChecks(serve.healthcheck_timeout)
         self._may_set_up = False
         self._is_closing = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._timers: dict[int, asyncio.TimerHandle] = {}
         self._changed = asyncio.Event()
 
     # ------------------------------------------------------------------ life
 
-    async def start(self) -> None:
-        """Start all workers."""
-        await asyncio.gather(*(self._start_worker() for _ in range(self._serve.workers)))
+    async def start_worker(self, generation: int = 0, replaces: WorkerHandle | None = None) -> None:
+        """Start a worker.
+
+        Args:
+            generation: Of the code that it will load.
+            replaces: Whose place it takes when it is ready.
+        """
+        worker = self._make_worker()
+        worker.generation = generation
+        worker.replaces = replaces
+        self.workers.append(worker)
+        if not self.is_ready:
+            self.setups.begin_record()
+        self.setups.limit(worker)
+        try:
+            await worker.start()
+        except OSError as error:
+            self._drop(worker)
+            self._fail(worker, SetupError(f"a worker could not be started: {error}"))
+            self.places.vacate(worker)
+        except BaseException:
+            worker.kill()
+            self._drop(worker)
+            raise
 
     def allow_setup(self) -> None:
         """Let workers run `setup`, those that are loaded and those to come."""
@@ -110,11 +148,13 @@ class Crew:
         """Wait until a condition holds.
 
         Raises:
-            ServekitError: A worker could not be loaded or set up meanwhile.
+            ServekitError: A worker could not be loaded or set up meanwhile, or the crew goes.
         """
         while not condition():
-            if self.failure is not None:
-                raise self.failure
+            if self._is_closing:
+                raise NotReadyError(_CLOSING)
+            if self.setups.failure is not None:
+                raise self.setups.failure
             self._changed.clear()
             await self._changed.wait()
 
@@ -123,34 +163,25 @@ class Crew:
         """Whether any worker can take predictions."""
         return any(worker.state is WorkerState.READY and not worker.is_retiring for worker in self.workers)
 
-    async def reload(self) -> None:
-        """Replace all workers by new ones with today's code; the old ones serve until those are ready.
-
-        Raises:
-            ServekitError: The new ones could not be made ready; the old ones stay.
-        """
-        old = list(self.workers)
-        self.generation += 1
-        self.failure = None
-        await asyncio.gather(*(self._start_worker() for _ in range(self._serve.workers)))
-        new = [worker for worker in self.workers if worker not in old]
-        try:
-            await self.until(lambda: all(worker.state is WorkerState.READY for worker in new))
-        except ServekitError:
-            self.generation -= 1
-            for worker in new:
-                worker.is_retiring = True
-                worker.kill()
-            if any(worker.state is WorkerState.READY for worker in old):
-                self.failure = None
-            raise
-        for worker in old:
-            self.retire(worker)
+    @property
+    def can_wake(self) -> bool:
+        """Whether a prediction may be taken though no worker is ready, as it starts one that is known to work."""
+        return self._capacity.least == 0 and self.was_ready and self.setups.failure is None
 
     def retire(self, worker: WorkerHandle) -> None:
         """Give a worker no new predictions, and close it when it is idle."""
         worker.is_retiring = True
         self.close_if_idle(worker)
+
+    def give_up(self, worker: WorkerHandle) -> None:
+        """Retire a worker with code that does not stop; another one takes its place at once."""
+        self.retire(worker)
+        self.places.fill()
+
+    def replace(self, worker: WorkerHandle, reason: str) -> None:
+        """Start a successor of a worker, which goes when that is ready."""
+        if self.places.replace(worker):
+            self._events.on_worker_outdated(worker, reason)
 
     def close_if_idle(self, worker: WorkerHandle) -> None:
         """Close a retiring worker on which nothing runs any more but what will not stop."""
@@ -166,8 +197,8 @@ class Crew:
     async def close(self, grace_seconds: float) -> None:
         """End all workers: `teardown` first, and by force those that need longer than the grace."""
         self._is_closing = True
-        for timer in self._timers.values():
-            timer.cancel()
+        self._changed.set()
+        self.setups.close()
         for task in list(self._tasks):
             task.cancel()
         for worker in self.workers:
@@ -180,6 +211,12 @@ class Crew:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_KILL_SECONDS):
                 await self._until_gone()
+
+    def spawn(self, body: Coroutine[Any, Any, None]) -> None:
+        """Run something that ends with the crew."""
+        task = asyncio.get_running_loop().create_task(body, context=contextvars.Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def check_health(self) -> str | None:
         """Ask every ready worker; return the first complaint, or None when all are well."""
@@ -205,20 +242,19 @@ class Crew:
     def on_output(self, worker: WorkerHandle, source: str, text: str) -> None:
         """Keep what is printed before a worker is ready, and pass all on."""
         if worker.state in (WorkerState.STARTING, WorkerState.LOADED):
-            self._attempt.add_log(text)
+            self.setups.add_log(text)
         self._events.on_worker_output(worker, source, text)
 
     def on_death(self, worker: WorkerHandle, reason: str) -> None:
         """Replace the worker, unless it was asked to go."""
         self._drop(worker)
-        had_been_ready = worker.was_ready
         self.has_abandoned |= worker.is_abandoned
         self._health.give_up(worker, reason)
         self._events.on_worker_gone(worker, reason)
-        if not self._is_closing and worker.generation == self.generation:
-            if not had_been_ready and worker.failure is None:
-                self._fail(worker, SetupError(f"{_during(worker)}: {reason}{_tail(self._attempt.logs)}"))
-            self._schedule_replacement(worker, had_been_ready=had_been_ready)
+        if not self._is_closing and worker.generation == self.places.generation:
+            if not worker.was_ready and worker.failure is None:
+                self._fail(worker, explain_death(worker, reason, self.setups.logs))
+            self.places.vacate(worker)
         self._changed.set()
 
     # ------------------------------------------------------------------ inside
@@ -238,30 +274,19 @@ class Crew:
             case _:
                 pass
 
-    async def _start_worker(self) -> None:
+    def _make_worker(self) -> WorkerHandle:
         self._count += 1
-        worker: WorkerHandle
         if self._serve.isolation == "thread":
-            worker = ThreadHandle(self._count, self._settings, self)
-        else:
-            worker = ProcessHandle(self._count, self._settings, self, self._python)
-        worker.generation = self.generation
-        self.workers.append(worker)
-        if not self.is_ready:
-            self._attempt = SetupRecord()
-            if self.failure is None:
-                self.setup = self._attempt
-        self._limit_setup(worker)
-        try:
-            await worker.start()
-        except OSError as error:
-            self._drop(worker)
-            self._fail(worker, SetupError(f"a worker could not be started: {error}"))
-            self._schedule_replacement(worker, had_been_ready=False)
-        except BaseException:
-            worker.kill()
-            self._drop(worker)
-            raise
+            return ThreadHandle(self._count, self._settings, self)
+        devices = self._devices.take()
+        environment = {"SERVEKIT_WORKER": str(self._count)}
+        if devices:
+            environment["CUDA_VISIBLE_DEVICES"] = environment["SERVEKIT_DEVICE"] = ",".join(devices)
+        if self._capacity.threads is not None:
+            environment["OMP_NUM_THREADS"] = str(self._capacity.threads)
+        worker = ProcessHandle(self._count, self._settings, self, self._python, {**os.environ, **environment})
+        worker.devices = devices
+        return worker
 
     def _on_loaded(self, worker: WorkerHandle, message: Loaded) -> None:
         worker.state = WorkerState.LOADED
@@ -272,70 +297,44 @@ class Crew:
         self._changed.set()
 
     def _begin_setup(self, worker: WorkerHandle) -> None:
-        self._limit_setup(worker)
+        self.setups.limit(worker)
         worker.send(Setup())
 
     def _on_ready(self, worker: WorkerHandle) -> None:
+        misfit = self._events.find_misfit(worker)
+        if misfit is not None:
+            self._fail(worker, misfit)
+            worker.kill()
+            return
         worker.state = WorkerState.READY
         worker.was_ready = self.was_ready = True
-        self._cancel_timer(worker)
-        if worker.generation == self.generation:
-            self.failure = None
-            self._end_attempt("succeeded")
+        self.setups.release(worker)
+        if worker.generation == self.places.generation:
+            self.setups.succeed()
         self._events.on_worker_ready(worker)
+        self.places.occupy(worker)
         self._changed.set()
 
     def _on_setup_failed(self, worker: WorkerHandle, message: SetupFailed) -> None:
-        if not message.traceback:
-            kind = SignatureError if message.error_type == SignatureError.__name__ else PredictorError
-            self._fail(worker, kind(message.message))
-        else:
-            what = "the predictor's module could not be imported" if message.stage == "load" else "setup failed"
-            self._fail(worker, SetupError(f"{what}: {message.message}\n\n{message.traceback}".rstrip()))
+        self._fail(worker, explain_failure(message))
         worker.state = WorkerState.CLOSING
+
+    def _setup_overdue(self, worker: WorkerHandle, error: ServekitError) -> None:
+        self._fail(worker, error)
+        worker.kill()
 
     def _fail(self, worker: WorkerHandle, error: ServekitError) -> None:
         worker.failure = error
-        self.failure = error
-        if not self.is_ready:  # else the record is that of the workers which go on
-            self._end_attempt("failed", f"{error}\n")
-        self._events.on_setup_failure(error, self._backoff.choose(worker, had_been_ready=False))
+        self.setups.fail(error, keeps_record=self.is_ready)
+        self._events.on_setup_failure(error, self.places.choose_pause(worker))
         self._changed.set()
 
-    def _end_attempt(self, status: Literal["succeeded", "failed"], text: str = "") -> None:
-        self._attempt.end(status, text)
-        self.setup = self._attempt
-
-    def _limit_setup(self, worker: WorkerHandle) -> None:
-        self._cancel_timer(worker)
-        self._timers[worker.number] = asyncio.get_running_loop().call_later(
-            self._serve.setup_timeout, self._setup_overdue, worker, context=contextvars.Context()
-        )
-
-    def _cancel_timer(self, worker: WorkerHandle) -> None:
-        timer = self._timers.pop(worker.number, None)
-        if timer is not None:
-            timer.cancel()
-
-    def _setup_overdue(self, worker: WorkerHandle) -> None:
-        limit = f"{self._serve.setup_timeout:g} seconds (serve.setup_timeout)"
-        message = f"{_during(worker)}: it took longer than {limit}; make it faster, or raise the limit"
-        self._fail(worker, SetupError(message))
-        worker.kill()
-
-    def _schedule_replacement(self, worker: WorkerHandle, *, had_been_ready: bool) -> None:
-        pause = self._backoff.choose(worker, had_been_ready=had_been_ready)
-        self._spawn(self._replace_after(pause))
-
-    async def _replace_after(self, pause: float) -> None:
-        await asyncio.sleep(pause)
-        # A reload that failed meanwhile may have made this one superfluous.
-        current = [each for each in self.workers if each.generation == self.generation and not each.is_retiring]
-        if len(current) < self._serve.workers:
-            await self._start_worker()
+    # ------------------------------------------------------------------ ends
 
     def _drop(self, worker: WorkerHandle) -> None:
-        self._cancel_timer(worker)
+        self.setups.release(worker)
+        self._devices.give_back(worker.devices)
+        worker.devices = ()
         if worker in self.workers:
             self.workers.remove(worker)
 
@@ -350,20 +349,8 @@ class Crew:
             self._changed.clear()
             await self._changed.wait()
 
-    def _spawn(self, body: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(body, context=contextvars.Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
+_CLOSING = "the server is shutting down"
 
 _KILL_SECONDS = 5.0
 """How long the end of a killed process is waited for; one in an uninterruptible call may take longer."""
-
-
-def _during(worker: WorkerHandle) -> str:
-    return "setup failed" if worker.was_loaded else "importing the predictor failed"
-
-
-def _tail(logs: str, lines: int = 20) -> str:
-    kept = logs.strip().splitlines()[-lines:]
-    return "\n\nIts last output:\n" + "\n".join(kept) if kept else ""

@@ -13,12 +13,15 @@ from collections.abc import Callable
 from typing import assert_never
 
 from servekit.errors import BusyError, NotReadyError, ServekitError
+from servekit.runtime.autoscaler import Autoscaler
+from servekit.runtime.capacity import Capacity
 from servekit.runtime.crew import Crew
 from servekit.runtime.handle import WorkerHandle
 from servekit.runtime.observer import PoolObserver
 from servekit.runtime.prediction import Prediction, Status
 from servekit.runtime.protocol import Cancel, Completed, Log, Metric, Outputs, Pause, Resume, Run, ToServer
 from servekit.runtime.queue import WaitingLine
+from servekit.runtime.recycler import Recycler
 from servekit.runtime.settings import WorkerSettings
 from servekit.spec import ServeSpec
 
@@ -31,6 +34,7 @@ class Dispatcher:
     Args:
         settings: What the workers are told.
         serve: Limits and times.
+        capacity: How many workers there may be.
         observer: Is told of ends, deaths and output.
         python: The interpreter for worker processes.
         forget: Removes what a prediction left, called when its code outlives its record.
@@ -44,11 +48,12 @@ class Dispatcher:
         self,
         settings: WorkerSettings,
         serve: ServeSpec,
+        capacity: Capacity,
         observer: PoolObserver,
         python: str,
         forget: Callable[[Prediction], None],
     ) -> None:
-        self.crew = Crew(settings, serve, self, python)
+        self.crew = Crew(settings, serve, capacity, self, python)
         self.is_draining = False
         self._serve = serve
         self._observer = observer
@@ -62,11 +67,24 @@ class Dispatcher:
         self._idle = asyncio.Event()
         self._idle.set()
         self._mean_seconds = 1.0
+        self._autoscaler = Autoscaler(serve.scaling, capacity, self.crew, self, settings.concurrency)
+        self._recycler = Recycler(serve.recycle, self.crew)
 
     @property
     def queue_length(self) -> int:
         """How many predictions wait."""
         return len(self._queue)
+
+    @property
+    def longest_wait(self) -> float | None:
+        """How many seconds the prediction that has waited longest has waited, or None when none waits."""
+        first = self._queue.first
+        return None if first is None else time.perf_counter() - first.created_tick
+
+    @property
+    def used_slots(self) -> int:
+        """How many predictions run."""
+        return len(self._placed)
 
     def retry_after(self) -> int:
         """Seconds after which a refused request has a chance, from the measured rate."""
@@ -92,7 +110,7 @@ class Dispatcher:
             self._idle.clear()
             self._place(prediction, worker)
             return
-        if not self.crew.is_ready and (self.crew.failure is not None or not self.crew.was_ready):
+        if not self.crew.is_ready and (self.crew.setups.failure is not None or not self.crew.was_ready):
             raise NotReadyError(self._not_ready_text())
         if self._queue.is_full:
             message = f"all slots are busy and {len(self._queue)} predictions wait already (serve.queue.max)"
@@ -100,6 +118,7 @@ class Dispatcher:
         self._live[prediction.key] = prediction
         self._idle.clear()
         self._queue.put(prediction)
+        self._autoscaler.on_queued()
 
     def cancel(self, prediction: Prediction, reason: str) -> None:
         """End a prediction as canceled; one that has ended stays as it is."""
@@ -128,9 +147,16 @@ class Dispatcher:
                 self.cancel(prediction, f"canceled: the server is shutting down and waited {grace_seconds:g} seconds")
             await self._idle.wait()  # bounded by cancel_grace
 
-    def end_all(self) -> None:
+    def open(self) -> None:
+        """Begin to look after the number of workers and their age."""
+        self._autoscaler.start()
+        self._recycler.start()
+
+    def close(self) -> None:
         """Take no new predictions, and end those there are for everybody who waits for them."""
         self.is_draining = True
+        self._autoscaler.close()
+        self._recycler.close()
         for prediction in list(self._live.values()):
             self._end(prediction, Status.CANCELED, "canceled: the server is shutting down")
 
@@ -162,6 +188,10 @@ class Dispatcher:
         if prediction is not None:
             self._stop(prediction, Status.FAILED, f"servekit could not take in what it said: {error!r}")
 
+    def find_misfit(self, worker: WorkerHandle) -> ServekitError | None:
+        """Say if it takes more memory than it may before it has done anything."""
+        return self._recycler.find_misfit(worker)
+
     def on_worker_ready(self, worker: WorkerHandle) -> None:
         """Fill its slots from the queue."""
         self._observer.worker_ready(worker)
@@ -183,6 +213,10 @@ class Dispatcher:
     def on_worker_output(self, worker: WorkerHandle, source: str, text: str) -> None:
         """Pass on what belongs to no prediction."""
         self._observer.worker_output(worker, source, text)
+
+    def on_worker_outdated(self, worker: WorkerHandle, reason: str) -> None:
+        """Let it be known; it goes on until its successor is ready."""
+        self._observer.worker_outdated(worker, reason)
 
     def on_setup_failure(self, error: ServekitError, retry_seconds: float) -> None:
         """Those that wait cannot be served for now: let them know."""
@@ -207,6 +241,7 @@ class Dispatcher:
         key = prediction.key
         worker.running[key] = prediction
         self._placed[key] = worker
+        self._autoscaler.on_placed(len(self._placed))
         prediction.start()
         deadline = None
         timeout = self._serve.timeout
@@ -252,6 +287,9 @@ class Dispatcher:
     def _on_completed(self, worker: WorkerHandle, prediction: Prediction, message: Completed) -> None:
         key = message.key
         self._release(worker, key)
+        worker.completed += 1
+        if worker.completed == self._serve.recycle.max_predictions:
+            self._recycler.look_at(worker)
         self._mean_seconds += 0.1 * (message.predict_time - self._mean_seconds)
         prediction.has_files = prediction.has_files or message.has_files
         # The slot is free before the answer is written: a client that asks again at once finds it.
@@ -340,14 +378,13 @@ class Dispatcher:
         worker.stuck.add(prediction.key)
         self._end(prediction, *ending)
         self._observer.worker_stuck(worker, prediction)
-        worker.is_retiring = True
-        self.crew.close_if_idle(worker)
+        self.crew.give_up(worker)
 
     def _overdue_text(self) -> str:
         return f"timed out: it took longer than {self._serve.timeout:g} seconds (serve.timeout)"
 
     def _not_ready_text(self) -> str:
-        failure = self.crew.failure
+        failure = self.crew.setups.failure
         if failure is None:
             return "setup has not finished yet; wait for /readyz to answer 200"
         summary = str(failure).splitlines()[0]

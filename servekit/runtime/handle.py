@@ -8,9 +8,8 @@ import asyncio
 import contextlib
 import contextvars
 import os
-import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import partial
 from typing import Protocol
@@ -66,6 +65,10 @@ class WorkerHandle:
         generation: Counts reloads; a worker of an older generation is not replaced.
         is_abandoned: It was given up with threads of its own still running in this process.
         is_retiring: It gets no new predictions and is closed when nothing runs on it.
+        devices: The GPUs it was given.
+        replaces: The worker whose place it takes when it is ready.
+        has_successor: Another worker is to take its place.
+        completed: How many predictions have ended on it.
     """
 
     def __init__(self, number: int, settings: WorkerSettings, events: WorkerEvents) -> None:
@@ -76,6 +79,10 @@ class WorkerHandle:
         self.stuck: set[int] = set()
         self.is_abandoned = False
         self.is_retiring = False
+        self.devices: tuple[str, ...] = ()
+        self.replaces: WorkerHandle | None = None
+        self.has_successor = False
+        self.completed = 0
         self.generation = 0
         self.was_loaded = False
         self.was_ready = False
@@ -122,13 +129,20 @@ class ProcessHandle(WorkerHandle):
 
     Args:
         python: The interpreter to run it with: the server's own, or that of the spec's environment.
+        environment: Its environment variables.
     """
 
     def __init__(
-        self, number: int, settings: WorkerSettings, events: WorkerEvents, python: str = sys.executable
+        self,
+        number: int,
+        settings: WorkerSettings,
+        events: WorkerEvents,
+        python: str,
+        environment: Mapping[str, str],
     ) -> None:
         super().__init__(number, settings, events)
         self._python = python
+        self._environment = environment
         self._process: ChildProcess | None = None
         self._watcher: asyncio.Task[None] | None = None
 
@@ -145,7 +159,7 @@ class ProcessHandle(WorkerHandle):
                 *(msgspec.json.encode(self.settings).decode(), str(os.getpid())),
             ],
             self.settings.root,
-            {**os.environ, "SERVEKIT_WORKER": str(self.number)},
+            self._environment,
         )
         link: SocketLink[ToWorker, ToServer] = SocketLink(decode_to_server)
         link.attach(partial(self._events.on_messages, self), self._on_closed)

@@ -16,6 +16,9 @@ class PoolObserver:
     def worker_gone(self, worker: WorkerHandle, reason: str) -> None:
         """A worker is gone, asked to or not (`worker.state` before told which)."""
 
+    def worker_outdated(self, worker: WorkerHandle, reason: str) -> None:
+        """A worker is to be replaced as it is old, large or has done enough; it serves until then."""
+
     def worker_stuck(self, worker: WorkerHandle, prediction: Prediction) -> None:
         """A prediction did not stop when asked; its worker will be replaced."""
 

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from servekit.errors import ServekitError
+from servekit.runtime.capacity import plan_capacity
 from servekit.runtime.dispatch import Dispatcher
 from servekit.runtime.handle import WorkerHandle
 from servekit.runtime.logs import routed_output
@@ -33,14 +34,26 @@ class Pool:
         spec: What to run and how.
         python: The interpreter for worker processes; the current one if not given.
         observer: Is told of ends, deaths and output; for logs and metrics.
+        devices: The GPUs to place workers on; they are looked for if not given.
+
+    Raises:
+        SpecError: There are not as many GPUs as the spec asks for.
     """
 
-    def __init__(self, spec: Spec, *, python: str, observer: PoolObserver | None = None) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        python: str,
+        observer: PoolObserver | None = None,
+        devices: Sequence[str] | None = None,
+    ) -> None:
         self._isolation = spec.serve.isolation
         self._folder = ScratchFolder()
         self._dispatcher = Dispatcher(
             WorkerSettings.from_spec(spec, self._folder.path),
             spec.serve,
+            plan_capacity(spec, devices=devices),
             observer or PoolObserver(),
             python,
             self.forget,
@@ -57,7 +70,8 @@ class Pool:
         self._clean_up(sweep)
         if self._isolation == "thread":
             self._exits.enter_context(routed_output())
-        await self._crew.start()
+        await self._crew.places.open()
+        self._dispatcher.open()
 
     async def loaded(self) -> Model:
         """Wait until the predictor is imported, and return what it takes and gives.
@@ -88,7 +102,7 @@ class Pool:
         Raises:
             ServekitError: The new code could not be made ready; the old workers stay.
         """
-        await self._crew.reload()
+        await self._crew.places.reload()
 
     async def drain(self, grace_seconds: float) -> None:
         """Take no new predictions, let those there are finish, and cancel what the grace is too short for."""
@@ -100,7 +114,7 @@ class Pool:
         Args:
             grace_seconds: How long `teardown` may take. With 0 the workers are killed.
         """
-        self._dispatcher.end_all()
+        self._dispatcher.close()
         await self._crew.close(grace_seconds)
         if self._cleanups:
             await asyncio.wait(self._cleanups)
@@ -123,7 +137,7 @@ class Pool:
     @property
     def is_ready(self) -> bool:
         """Whether predictions are taken."""
-        return self._crew.is_ready and not self._dispatcher.is_draining
+        return (self._crew.is_ready or self._crew.can_wake) and not self._dispatcher.is_draining
 
     @property
     def is_draining(self) -> bool:
@@ -133,12 +147,12 @@ class Pool:
     @property
     def failure(self) -> ServekitError | None:
         """Why no worker can be made ready at the moment, or None."""
-        return self._crew.failure
+        return self._crew.setups.failure
 
     @property
     def setup(self) -> SetupRecord:
         """How the latest setup went."""
-        return self._crew.setup
+        return self._crew.setups.shown
 
     @property
     def free_slots(self) -> int:

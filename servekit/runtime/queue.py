@@ -33,6 +33,11 @@ class WaitingLine:
         """Whether the next one has no place."""
         return len(self._waiting) >= self._max_length
 
+    @property
+    def first(self) -> Prediction | None:
+        """The one that has waited longest, or None."""
+        return next((prediction for prediction, _ in self._waiting.values()), None)
+
     def put(self, prediction: Prediction) -> None:
         """Add a prediction at the end."""
         # The timer must not carry the request's Context: what it starts outlives the request.

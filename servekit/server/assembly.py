@@ -1,10 +1,11 @@
 """Puts the parts of the web side together."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from structlog.typing import FilteringBoundLogger
 
 from servekit.runtime.pool import Pool
+from servekit.server.controls import Controls
 from servekit.server.observer import ServerObserver
 from servekit.server.service import Service
 from servekit.server.web import WebServer
@@ -15,7 +16,12 @@ __all__ = ["assemble"]
 
 
 def assemble(
-    spec: Spec, pool: Pool, observer: ServerObserver, log: FilteringBoundLogger, shut_down: Callable[[], None]
+    spec: Spec,
+    pool: Pool,
+    observer: ServerObserver,
+    log: FilteringBoundLogger,
+    shut_down: Callable[[], None],
+    reload: Callable[[str], Awaitable[None]],
 ) -> WebServer:
     """Return the web side for a pool.
 
@@ -25,7 +31,8 @@ def assemble(
         observer: The pool's; it keeps the store in step from here on.
         log: Where lines go.
         shut_down: Begins the shutdown of the whole server.
+        reload: Brings in new code, for a reason that is logged.
     """
     store = MemoryStore(spec.serve.history, pool.forget)
     observer.store = store
-    return WebServer(Service(spec, pool, store), observer, log, shut_down)
+    return WebServer(Service(spec, pool, store), observer, log, Controls(shut_down, reload))

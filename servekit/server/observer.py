@@ -61,6 +61,10 @@ class ServerObserver(PoolObserver):
         else:
             self._log().error("worker died", worker=worker.number, reason=reason)
 
+    def worker_outdated(self, worker: WorkerHandle, reason: str) -> None:
+        """Log it."""
+        self._log().info("worker is being replaced", worker=worker.number, reason=reason)
+
     def worker_stuck(self, worker: WorkerHandle, prediction: Prediction) -> None:
         """Log it."""
         self._log().warning(

@@ -1,6 +1,5 @@
 """The FastAPI application behind the hot path: discovery, documentation, shutdown, and every unknown path."""
 
-from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -11,6 +10,7 @@ from starlette.responses import HTMLResponse
 
 from servekit.errors import ServekitError
 from servekit.runtime.model import Model
+from servekit.server.controls import Controls
 from servekit.server.openapi import make_openapi
 from servekit.server.pages import render_docs
 from servekit.server.problems import Refusal, refuse_error
@@ -19,12 +19,12 @@ from servekit.server.service import Service
 __all__ = ["make_rest"]
 
 
-def make_rest(service: Service, shut_down: Callable[[], None]) -> FastAPI:
+def make_rest(service: Service, controls: Controls) -> FastAPI:
     """Return the application.
 
     Args:
         service: What is served.
-        shut_down: Begins the shutdown; it does not wait for it.
+        controls: What clients may be allowed to do to the server itself.
     """
     # The documents are our own: FastAPI's know nothing of the model, and its page needs the internet.
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
@@ -32,7 +32,7 @@ def make_rest(service: Service, shut_down: Callable[[], None]) -> FastAPI:
     app.add_exception_handler(ServekitError, _answer_error)
     app.add_exception_handler(StarletteHTTPException, _answer_http_error)
     _add_documents(app, service)
-    _add_shutdown(app, service, shut_down)
+    _add_controls(app, service, controls)
     return app
 
 
@@ -52,13 +52,24 @@ def _add_documents(app: FastAPI, service: Service) -> None:
         return HTMLResponse(render_docs(service.title))
 
 
-def _add_shutdown(app: FastAPI, service: Service, shut_down: Callable[[], None]) -> None:
+def _add_controls(app: FastAPI, service: Service, controls: Controls) -> None:
     @app.post("/shutdown")
     async def stop() -> Response:  # pyright: ignore[reportUnusedFunction] - FastAPI calls it
         if not service.serve.allow_shutdown:
             raise Refusal(403, "POST /shutdown is switched off; set serve.allow_shutdown, or send the process SIGTERM")
-        shut_down()
+        controls.shut_down()
         return _json(200, {})
+
+    @app.post("/admin/reload")
+    async def reload() -> Response:  # pyright: ignore[reportUnusedFunction] - FastAPI calls it
+        if not service.serve.allow_reload:
+            raise Refusal(403, "POST /admin/reload is switched off; set serve.allow_reload, or send the process SIGHUP")
+        try:
+            await controls.reload("POST /admin/reload asks for it")
+        except ServekitError as error:
+            rest = "the old code goes on" if service.pool.is_ready else "no worker is ready"
+            raise Refusal(500, f"not reloaded, {rest}: {error}") from error
+        return _json(200, {"status": "reloaded"})
 
 
 class _Documents:
@@ -81,6 +92,7 @@ _DISCOVERY = {
     "docs_url": "/docs",
     "openapi_url": "/openapi.json",
     "shutdown_url": "/shutdown",
+    "reload_url": "/admin/reload",
     "healthcheck_url": "/health-check",
     "predictions_url": "/predictions",
     "predictions_idempotent_url": "/predictions/{prediction_id}",

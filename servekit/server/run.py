@@ -8,7 +8,7 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,8 @@ from servekit.runtime.pool import Pool
 from servekit.server.lines import LineWriter
 from servekit.server.listener import open_listener
 from servekit.server.observer import ServerObserver
-from servekit.server.signals import StopSignals
+from servekit.server.reloading import Changes, Reloader
+from servekit.server.signals import Signals
 from servekit.spec import ServeSpec, Spec
 
 if TYPE_CHECKING:
@@ -25,10 +26,7 @@ if TYPE_CHECKING:
 
     from servekit.server.web import WebServer
 
-__all__ = ["Changes", "serve"]
-
-Changes = Callable[[], AsyncIterator[object]]
-"""Gives an iterator with an item for each time that the project's files have changed."""
+__all__ = ["serve"]
 
 _FORCED_EXIT_CODE = 1
 _FORCED_SECONDS = 2.0
@@ -40,7 +38,8 @@ def serve(spec: Spec, *, python: str = sys.executable, changes: Changes | None =
     """Serve a spec until SIGINT, SIGTERM or `POST /shutdown`.
 
     The first signal turns readiness off, lets predictions finish for `serve.shutdown_grace`, cancels the
-    rest and runs `teardown`. A second one ends everything at once.
+    rest and runs `teardown`. A second one ends everything at once. SIGHUP brings in new code; in a terminal
+    it says that the terminal was closed, and counts as a signal to end.
 
     Args:
         spec: What to serve, with all overrides applied.
@@ -71,10 +70,11 @@ class _Run:
         self._log = cache(partial(_make_log, spec.serve, self._writer))
         self._observer = ServerObserver(self._log)
         self._pool = Pool(spec, python=python, observer=self._observer)
+        self._reloader = Reloader(self._pool, self._observer, self._log)
 
     async def run(self, listener: socket.socket) -> int:
         """Serve until told to stop, and return the exit code."""
-        with StopSignals() as signals:
+        with Signals() as signals:
             try:
                 await self._pool.start()
                 self._pool.set_up()
@@ -90,11 +90,11 @@ class _Run:
             sys.stderr.flush()
             os._exit(code)
 
-    async def _serve(self, listener: socket.socket, signals: StopSignals) -> int:
+    async def _serve(self, listener: socket.socket, signals: Signals) -> int:
         make_web = await asyncio.to_thread(_import_web)
-        web = make_web(self._spec, self._pool, self._observer, self._log(), signals.request)
+        web = make_web(self._spec, self._pool, self._observer, self._log(), signals.request, self._reloader.reload)
         serving = asyncio.create_task(web.run(listener))
-        reloading = asyncio.create_task(self._reload())
+        reloading = asyncio.create_task(self._reloader.follow(signals.reload, self._changes))
         stopping = asyncio.create_task(signals.first.wait())
         try:
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -105,7 +105,7 @@ class _Run:
             for task in (stopping, reloading):
                 task.cancel()
 
-    async def _stop(self, web: "WebServer", serving: asyncio.Task[None], signals: StopSignals) -> int:
+    async def _stop(self, web: "WebServer", serving: asyncio.Task[None], signals: Signals) -> int:
         grace = self._spec.serve.shutdown_grace
         self._observer.is_stopping = True
         self._log().info("shutting down; predictions may finish, a second signal ends at once", grace=grace)
@@ -132,22 +132,6 @@ class _Run:
         web.stop()
         await self._pool.close()
         await serving
-
-    async def _reload(self) -> None:
-        if self._changes is None:
-            return
-        async for _ in self._changes():
-            self._log().info("files have changed; new workers are started")
-            self._observer.keeps_old_code = self._pool.is_ready
-            try:
-                await self._pool.reload()
-            except ServekitError as error:
-                rest = "the workers with the old code go on" if self._pool.is_ready else "no worker is ready"
-                self._log().error(f"not reloaded; {rest}", reason=str(error).partition("\n")[0])
-            else:
-                self._log().info("reloaded")
-            finally:
-                self._observer.keeps_old_code = False
 
 
 def _make_log(serve: ServeSpec, writer: LineWriter) -> "FilteringBoundLogger":

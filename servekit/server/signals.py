@@ -1,40 +1,48 @@
-"""The two signals that end a server: the first politely, the second at once."""
+"""The signals that a server minds: two end it, the first politely and the second at once; one brings new code."""
 
 import asyncio
+import os
 import signal
 from typing import Self
 
-__all__ = ["StopSignals"]
+__all__ = ["Signals"]
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_STDIN = 0
 
 
-class StopSignals:
-    """Counts requests to stop: SIGINT, SIGTERM, and those of our own making.
+class Signals:
+    """Minds SIGINT, SIGTERM and SIGHUP, and requests of our own making.
+
+    To a server in a terminal SIGHUP says that the terminal was closed, so there it asks to stop.
 
     Attributes:
         first: Set when the server should finish what it has and stop.
         second: Set when it should stop at once.
+        reload: Set when it should load the predictor's code anew; to be cleared by who does so.
     """
 
     def __init__(self) -> None:
         self.first = asyncio.Event()
         self.second = asyncio.Event()
+        self.reload = asyncio.Event()
+        # To be asked now: a terminal that was closed is none any more.
+        on_hangup = self._on_stop if os.isatty(_STDIN) else self.reload.set
+        self._handlers = {signal.SIGINT: self._on_stop, signal.SIGTERM: self._on_stop, signal.SIGHUP: on_hangup}
 
     def __enter__(self) -> Self:
-        for number in _SIGNALS:
-            asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
+        for number, handler in self._handlers.items():
+            asyncio.get_running_loop().add_signal_handler(number, handler)
         return self
 
     def __exit__(self, *error: object) -> None:
-        for number in _SIGNALS:
+        for number in self._handlers:
             asyncio.get_running_loop().remove_signal_handler(number)
 
     def request(self) -> None:
         """Ask to stop politely; asking again changes nothing."""
         self.first.set()
 
-    def _on_signal(self) -> None:
+    def _on_stop(self) -> None:
         if self.first.is_set():
             self.second.set()
         self.first.set()

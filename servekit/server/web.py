@@ -11,6 +11,7 @@ from structlog.typing import FilteringBoundLogger
 
 from servekit.server.app import Application, AsgiApp
 from servekit.server.connection import Connection
+from servekit.server.controls import Controls
 from servekit.server.listener import describe_address, describe_listener
 from servekit.server.observer import ServerObserver
 from servekit.server.predictions import PredictionRoutes
@@ -33,14 +34,14 @@ class WebServer:
         service: What is served.
         observer: Knows whether a worker was ready once.
         log: Where lines go.
-        shut_down: Begins the shutdown of the whole server.
+        controls: What clients may be allowed to do to the server itself.
     """
 
     def __init__(
-        self, service: Service, observer: ServerObserver, log: FilteringBoundLogger, shut_down: Callable[[], None]
+        self, service: Service, observer: ServerObserver, log: FilteringBoundLogger, controls: Controls
     ) -> None:
         self._service = service
-        self._shut_down = shut_down
+        self._controls = controls
         self._log = log
         self._rest: asyncio.Task[AsgiApp] | None = None
         app = Application(PredictionRoutes(service), make_probes(service.pool, observer), self._load_rest, log)
@@ -81,7 +82,7 @@ class WebServer:
     async def _make_rest(self) -> AsgiApp:
         # FastAPI takes longer to import than all the rest: it comes while the server listens already.
         make_rest = await asyncio.to_thread(_import_rest)
-        rest = make_rest(self._service, self._shut_down)
+        rest = make_rest(self._service, self._controls)
         # What is there now stays until the end. A full collection would look at all of it again and again,
         # for tens of milliseconds each time, in which no token is sent.
         gc.freeze()
@@ -95,7 +96,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _import_rest() -> Callable[[Service, Callable[[], None]], AsgiApp]:
+def _import_rest() -> Callable[[Service, Controls], AsgiApp]:
     from servekit.server.rest import make_rest  # noqa: PLC0415 - see `_make_rest`
 
     return make_rest

@@ -4,7 +4,8 @@ from servekit.spec.build import SUPPORTED_PYTHONS, BuildSpec
 from servekit.spec.load import SPEC_NAME, load_spec
 from servekit.spec.model import Spec, SpecFile
 from servekit.spec.overrides import Setting, apply_overrides, list_settings
-from servekit.spec.serve import FetchSpec, HistorySpec, QueueSpec, ServeSpec
+from servekit.spec.ranges import Range
+from servekit.spec.serve import FetchSpec, HistorySpec, QueueSpec, RecycleSpec, ScalingSpec, ServeSpec
 from servekit.spec.weights import WeightsSpec
 
 __all__ = [
@@ -14,6 +15,9 @@ __all__ = [
     "FetchSpec",
     "HistorySpec",
     "QueueSpec",
+    "Range",
+    "RecycleSpec",
+    "ScalingSpec",
     "ServeSpec",
     "Setting",
     "Spec",

@@ -4,10 +4,12 @@ from typing import Literal
 
 from pydantic import Field
 
+from servekit.spec.ranges import Range, WorkerRange
 from servekit.spec.section import Section
 from servekit.spec.units import Duration, PositiveDuration, PositiveSize, Size
+from servekit.spec.values import GpuShare, WorkerMemory
 
-__all__ = ["FetchSpec", "HistorySpec", "QueueSpec", "ServeSpec"]
+__all__ = ["FetchSpec", "HistorySpec", "QueueSpec", "RecycleSpec", "ScalingSpec", "ServeSpec"]
 
 
 class QueueSpec(Section):
@@ -38,12 +40,50 @@ class FetchSpec(Section):
     )
 
 
+class ScalingSpec(Section):
+    """When workers are started and stopped."""
+
+    target_wait: PositiveDuration = Field(
+        default=1.0, description="A worker is started when a prediction has waited longer than this."
+    )
+    idle_timeout: PositiveDuration = Field(
+        default=300.0, description="Workers that were not needed for so long are stopped."
+    )
+
+
+class RecycleSpec(Section):
+    """When a worker is replaced by a fresh one; it serves until that one is ready."""
+
+    max_predictions: int | None = Field(
+        default=None, ge=1, description="After how many predictions a worker is replaced."
+    )
+    memory_limit: WorkerMemory | None = Field(
+        default=None, description="From how much memory on a worker, with the processes it started, is replaced."
+    )
+    max_age: PositiveDuration | None = Field(default=None, description="At what age a worker is replaced.")
+
+
 class ServeSpec(Section):
     """How the predictor is served. Durations are held in seconds and sizes in bytes."""
 
     host: str = Field(default="0.0.0.0", min_length=1, description="The address to listen on.")  # noqa: S104 a container serves others
     port: int = Field(default=5000, ge=0, le=65535, description="The port to listen on; 0 takes any free one.")
-    workers: int = Field(default=1, ge=1, description="How many workers run, each with its own predictor.")
+    workers: WorkerRange = Field(
+        default=Range(1, 1),
+        description="How many workers run, each with its own predictor: a number, auto (one per GPU for GPU models, "
+        "else one per core), per_gpu, or a range such as {min: 0, max: 4} that follows the load.",
+    )
+    scaling: ScalingSpec = Field(
+        default_factory=ScalingSpec, description="When workers are started and stopped, for a range of workers."
+    )
+    gpus_per_worker: GpuShare | None = Field(
+        default=None,
+        description="How many GPUs each worker has to itself; 0.5 lets two workers share one. By default all GPUs "
+        "are divided evenly among the workers.",
+    )
+    recycle: RecycleSpec = Field(
+        default_factory=RecycleSpec, description="When a worker is replaced by a fresh one, without a gap."
+    )
     isolation: Literal["process", "thread"] = Field(
         default="process",
         description="Where a worker lives: in its own process, or in threads of the server.",
@@ -80,6 +120,7 @@ class ServeSpec(Section):
     fetch: FetchSpec = Field(default_factory=FetchSpec, description="What is allowed when an input names a URL.")
     tracebacks: bool = Field(default=True, description="Whether a failed prediction's logs hold its traceback.")
     allow_shutdown: bool = Field(default=False, description="Whether POST /shutdown stops the server.")
+    allow_reload: bool = Field(default=False, description="Whether POST /admin/reload brings in new code.")
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto",
         description="How the server logs: console on a terminal and JSON elsewhere, or always the one named.",

@@ -8,13 +8,17 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
+from servekit.spec.units import Size
+
 __all__ = [
+    "GpuShare",
     "ImageName",
     "InsidePath",
     "SystemPackage",
     "Text",
     "VariableName",
     "VariableValue",
+    "WorkerMemory",
     "check_no_password",
     "unfit",
 ]
@@ -86,9 +90,28 @@ def _check_image_name(name: str) -> str:
     return name
 
 
+def _check_gpu_share(share: float) -> float:
+    if share <= 0 or (share >= 1 and share != int(share)):
+        raise unfit("it must be a whole number, or a part of one GPU such as 0.5", "Write it as 1, 2 or 0.5.")
+    return share
+
+
+def _check_worker_memory(size: int) -> int:
+    if size < _LEAST_WORKER_BYTES:
+        raise unfit(
+            f"a worker takes {_LEAST_WORKER_BYTES // 10**6} MB before it has loaded any model",
+            "Set it well above what the model takes after setup, as `servekit doctor` or /metrics shows it.",
+        )
+    return size
+
+
+_LEAST_WORKER_BYTES = 50_000_000
+
 Text = Annotated[str, AfterValidator(_check_not_blank)]
 InsidePath = Annotated[str, AfterValidator(_check_inside_project)]
 SystemPackage = Annotated[str, AfterValidator(_check_system_package)]
 VariableName = Annotated[str, AfterValidator(_check_variable_name)]
 VariableValue = Annotated[str, AfterValidator(_check_variable_value)]
 ImageName = Annotated[str, AfterValidator(_check_image_name)]
+GpuShare = Annotated[float, AfterValidator(_check_gpu_share)]
+WorkerMemory = Annotated[Size, AfterValidator(_check_worker_memory)]

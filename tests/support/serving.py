@@ -40,6 +40,7 @@ class Server:
         self._news = threading.Condition()
         self.process = subprocess.Popen(
             command,
+            stdin=subprocess.DEVNULL,  # not a terminal, in which SIGHUP means something else
             stderr=subprocess.PIPE,
             env={key: value for key, value in os.environ.items() if not key.startswith("SERVEKIT_")},
         )

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from servekit.errors import SpecError
-from servekit.spec import Spec, load_spec
+from servekit.spec import Range, Spec, load_spec
 
 WriteSpec = Callable[[str], Path]
 
@@ -34,7 +34,7 @@ Load = Callable[[str], Spec]
 def test_a_spec_needs_nothing_but_a_predictor(load: Load) -> None:
     spec = load("predictor: predict.py:Predictor")
 
-    assert (spec.predictor, spec.image, spec.serve.workers) == ("predict.py:Predictor", None, 1)
+    assert (spec.predictor, spec.image, spec.serve.workers) == ("predict.py:Predictor", None, Range(1, 1))
 
 
 def test_a_folder_is_read_as_the_servekit_yaml_in_it(write_spec: WriteSpec) -> None:
@@ -143,8 +143,8 @@ CASES = {
     ),
     "a predictor without a class": ("predictor: predict.py", r'is "predict\.py"; .*\n.*"predict\.py:Predictor"'),
     "text for a number": (
-        'predictor: a.py:P\nserve: {workers: "2"}',
-        r'serve\.workers is "2"; it must be a whole number',
+        'predictor: a.py:P\nserve: {port: "2"}',
+        r'serve\.port is "2"; it must be a whole number',
     ),
     "a fraction for a whole number": (
         "predictor: a.py:P\nserve: {workers: 1.5}",

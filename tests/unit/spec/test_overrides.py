@@ -4,12 +4,12 @@ import pytest
 from pydantic import BaseModel
 
 from servekit.errors import UsageError
-from servekit.spec import ServeSpec, Setting, Spec, apply_overrides, list_settings
+from servekit.spec import Range, ServeSpec, Setting, Spec, apply_overrides, list_settings
 
 SPEC = Spec(predictor="predict.py:Predictor", path=Path("/project/servekit.yaml"))
 
 # A value other than the default for each kind of field, so that every field can be seen to change.
-OTHER = {"host": "127.0.0.1", "port": "81"}
+OTHER = {"host": "127.0.0.1", "port": "81", "recycle_memory_limit": "1GB"}
 
 
 def other_value(setting: Setting) -> str:
@@ -69,13 +69,13 @@ def test_names_are_made_of_the_path() -> None:
 def test_a_flag_wins_over_a_variable() -> None:
     spec = apply_overrides(SPEC, {"SERVEKIT_WORKERS": "2"}, {"workers": "3"})
 
-    assert spec.serve.workers == 3
+    assert spec.serve.workers == Range(3, 3)
 
 
 def test_a_variable_wins_over_the_file() -> None:
-    spec = SPEC.model_copy(update={"serve": ServeSpec(workers=5)})
+    spec = SPEC.model_copy(update={"serve": ServeSpec(workers=Range(5, 5))})
 
-    assert apply_overrides(spec, {"SERVEKIT_WORKERS": "2"}).serve.workers == 2
+    assert apply_overrides(spec, {"SERVEKIT_WORKERS": "2"}).serve.workers == Range(2, 2)
 
 
 def test_port_is_read_where_platforms_put_it() -> None:

@@ -1,16 +1,16 @@
 import pytest
 
 from servekit.errors import UsageError
-from servekit.spec import ServeSpec
+from servekit.spec import Range, ServeSpec
 from servekit_cli.container.settings import collect_variables, override_serve
 
 
 def test_a_flag_wins_over_a_variable_and_that_over_the_image() -> None:
     serve = override_serve(
-        ServeSpec(workers=2, concurrency=2, port=2), {"SERVEKIT_WORKERS": "3", "PORT": "3"}, {"workers": "4"}
+        ServeSpec(workers=Range(2, 2), concurrency=2, port=2), {"SERVEKIT_WORKERS": "3", "PORT": "3"}, {"workers": "4"}
     )
 
-    assert (serve.workers, serve.port, serve.concurrency) == (4, 3, 2)
+    assert (serve.workers, serve.port, serve.concurrency) == (Range(4, 4), 3, 2)
 
 
 def test_a_value_that_does_not_fit_is_told_by_its_flag() -> None:

@@ -1,0 +1,99 @@
+"""Numbers that may also be ranges: `4`, `{min: 0, max: 4}` or, where only a text fits, `0-4`."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
+
+from servekit.spec.values import unfit
+
+__all__ = ["Range", "WorkerRange"]
+
+_TEXT: Final = re.compile(r"([0-9]+|[a-z_]+)(?: *- *([0-9]+|[a-z_]+))?")
+
+
+@dataclass(frozen=True)
+class Range:
+    """From how many to how many; a word stands for a number that only the machine knows."""
+
+    min: int | str
+    max: int | str
+
+
+class _Parser:
+    """Reads a range, and says what was expected of one.
+
+    Args:
+        least: The lowest `min`; the lowest `max`, and the lowest number that stands for both, is 1 in any case.
+        words: What may stand in place of a number.
+    """
+
+    def __init__(self, least: int, *words: str) -> None:
+        self._least = least
+        self._words = words
+        known = "".join(f" {word}," for word in words)
+        self._expected = f"it must be a whole number of at least 1,{known} or a range with min and max"
+
+    def __call__(self, value: object) -> Range:
+        """Read what a file, a variable or a flag says.
+
+        Raises:
+            PydanticCustomError: It is none; pydantic adds the place.
+        """
+        low, high = map(self._read_end, self._split(value))
+        if isinstance(low, int) and low < self._least:
+            raise unfit(f"min must be at least {self._least}", f"Set min to {self._least} or more.")
+        if isinstance(high, int) and high < 1:
+            raise unfit("nothing would ever run", "Set it, or its max, to 1 or more.")
+        if isinstance(low, int) and isinstance(high, int) and low > high:
+            raise unfit(f"min ({low}) is more than max ({high})", "Exchange them, or raise max.")
+        return Range(low, high)
+
+    def schema(self) -> dict[str, Any]:
+        """Describe it to editors."""
+        words = [{"enum": [*self._words]}] if self._words else []
+        low = {"anyOf": [{"type": "integer", "minimum": self._least}, *words]}
+        high = {"anyOf": [{"type": "integer", "minimum": 1}, *words]}
+        section = {"properties": {"min": low, "max": high}, "required": ["min", "max"], "additionalProperties": False}
+        text = {"type": "string", "pattern": f"^{_TEXT.pattern}$"}
+        return {"anyOf": [*high["anyOf"], {"type": "object", **section}, text]}
+
+    def _split(self, value: Any) -> tuple[object, object]:
+        match value:
+            case Range():
+                return value.min, value.max
+            case {"min": low, "max": high, **more} if not more:
+                return low, high
+            case str() if match := _TEXT.fullmatch(value.strip()):
+                return match[1], match[2] or match[1]
+            case int() if not isinstance(value, bool):
+                return value, value
+            case _:
+                raise self._misfit()
+
+    def _read_end(self, value: object) -> int | str:
+        if isinstance(value, str) and value.isdecimal():
+            return int(value)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        if isinstance(value, str) and value in self._words:
+            return value
+        raise self._misfit()
+
+    def _misfit(self) -> Exception:
+        return unfit(self._expected, "Write it as in `4`, or as in `{min: 1, max: 4}`.")
+
+
+def _write(value: Range) -> int | str:
+    return value.min if value.min == value.max else f"{value.min}-{value.max}"
+
+
+_WORKERS: Final = _Parser(0, "auto", "per_gpu")
+
+WorkerRange = Annotated[
+    Range,
+    PlainValidator(_WORKERS),
+    PlainSerializer(_write, when_used="json"),
+    WithJsonSchema(_WORKERS.schema()),
+]
