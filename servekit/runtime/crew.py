@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 from servekit.errors import PredictorError, ServekitError, SetupError, SignatureError
 from servekit.runtime.backoff import Backoff
+from servekit.runtime.death import DeathCause
 from servekit.runtime.handle import ProcessHandle, ThreadHandle, WorkerHandle, WorkerState
 from servekit.runtime.health import HealthChecks
 from servekit.runtime.model import Model, SetupRecord
@@ -45,6 +46,9 @@ class CrewEvents(Protocol):
 
     def on_message_error(self, worker: WorkerHandle, message: ToServer, error: Exception) -> None:
         """A message could not be acted on."""
+
+    def on_worker_started(self, worker: WorkerHandle) -> None:
+        """A worker's process or thread is started; it loads its predictor now."""
 
     def on_worker_ready(self, worker: WorkerHandle) -> None:
         """A worker has free slots now."""
@@ -140,15 +144,16 @@ class Crew:
             self.generation -= 1
             for worker in new:
                 worker.is_retiring = True
-                worker.kill()
+                worker.kill(DeathCause.SETUP_FAILED)
             if any(worker.state is WorkerState.READY for worker in old):
                 self.failure = None
             raise
         for worker in old:
-            self.retire(worker)
+            self.retire(worker, DeathCause.RELOADED)
 
-    def retire(self, worker: WorkerHandle) -> None:
+    def retire(self, worker: WorkerHandle, cause: DeathCause) -> None:
         """Give a worker no new predictions, and close it when it is idle."""
+        worker.note_cause(cause)
         worker.is_retiring = True
         self.close_if_idle(worker)
 
@@ -171,6 +176,7 @@ class Crew:
         for task in list(self._tasks):
             task.cancel()
         for worker in self.workers:
+            worker.note_cause(DeathCause.SHUTDOWN)
             self._ask_to_close(worker)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_seconds):
@@ -238,7 +244,7 @@ class Crew:
             case _:
                 pass
 
-    async def _start_worker(self) -> None:
+    async def _start_worker(self, *, is_replacement: bool = False) -> None:
         self._count += 1
         worker: WorkerHandle
         if self._serve.isolation == "thread":
@@ -246,6 +252,7 @@ class Crew:
         else:
             worker = ProcessHandle(self._count, self._settings, self, self._python)
         worker.generation = self.generation
+        worker.is_replacement = is_replacement
         self.workers.append(worker)
         if not self.is_ready:
             self._attempt = SetupRecord()
@@ -262,6 +269,8 @@ class Crew:
             worker.kill()
             self._drop(worker)
             raise
+        else:
+            self._events.on_worker_started(worker)
 
     def _on_loaded(self, worker: WorkerHandle, message: Loaded) -> None:
         worker.state = WorkerState.LOADED
@@ -295,6 +304,7 @@ class Crew:
         worker.state = WorkerState.CLOSING
 
     def _fail(self, worker: WorkerHandle, error: ServekitError) -> None:
+        worker.note_cause(DeathCause.SETUP_FAILED)
         worker.failure = error
         self.failure = error
         if not self.is_ready:  # else the record is that of the workers which go on
@@ -320,6 +330,7 @@ class Crew:
     def _setup_overdue(self, worker: WorkerHandle) -> None:
         limit = f"{self._serve.setup_timeout:g} seconds (serve.setup_timeout)"
         message = f"{_during(worker)}: it took longer than {limit}; make it faster, or raise the limit"
+        worker.note_cause(DeathCause.SETUP_TIMEOUT)
         self._fail(worker, SetupError(message))
         worker.kill()
 
@@ -332,7 +343,7 @@ class Crew:
         # A reload that failed meanwhile may have made this one superfluous.
         current = [each for each in self.workers if each.generation == self.generation and not each.is_retiring]
         if len(current) < self._serve.workers:
-            await self._start_worker()
+            await self._start_worker(is_replacement=True)
 
     def _drop(self, worker: WorkerHandle) -> None:
         self._cancel_timer(worker)

@@ -14,6 +14,7 @@ from typing import assert_never
 
 from servekit.errors import BusyError, NotReadyError, ServekitError
 from servekit.runtime.crew import Crew
+from servekit.runtime.death import DeathCause
 from servekit.runtime.handle import WorkerHandle
 from servekit.runtime.observer import PoolObserver
 from servekit.runtime.prediction import Prediction, Status
@@ -162,6 +163,10 @@ class Dispatcher:
         if prediction is not None:
             self._stop(prediction, Status.FAILED, f"servekit could not take in what it said: {error!r}")
 
+    def on_worker_started(self, worker: WorkerHandle) -> None:
+        """Pass it on."""
+        self._observer.worker_started(worker)
+
     def on_worker_ready(self, worker: WorkerHandle) -> None:
         """Fill its slots from the queue."""
         self._observer.worker_ready(worker)
@@ -208,6 +213,7 @@ class Dispatcher:
         worker.running[key] = prediction
         self._placed[key] = worker
         prediction.start()
+        self._observer.prediction_started(prediction)
         deadline = None
         timeout = self._serve.timeout
         if timeout is not None:
@@ -340,8 +346,7 @@ class Dispatcher:
         worker.stuck.add(prediction.key)
         self._end(prediction, *ending)
         self._observer.worker_stuck(worker, prediction)
-        worker.is_retiring = True
-        self.crew.close_if_idle(worker)
+        self.crew.retire(worker, DeathCause.STUCK)
 
     def _overdue_text(self) -> str:
         return f"timed out: it took longer than {self._serve.timeout:g} seconds (serve.timeout)"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from structlog.typing import FilteringBoundLogger
 
 from servekit.runtime.pool import Pool
+from servekit.server.metrics.tally import Tally
 from servekit.server.observer import ServerObserver
 from servekit.server.service import Service
 from servekit.server.web import WebServer
@@ -15,7 +16,12 @@ __all__ = ["assemble"]
 
 
 def assemble(
-    spec: Spec, pool: Pool, observer: ServerObserver, log: FilteringBoundLogger, shut_down: Callable[[], None]
+    spec: Spec,
+    pool: Pool,
+    observer: ServerObserver,
+    tally: Tally,
+    log: FilteringBoundLogger,
+    shut_down: Callable[[], None],
 ) -> WebServer:
     """Return the web side for a pool.
 
@@ -23,9 +29,10 @@ def assemble(
         spec: What is served.
         pool: Where predictions run.
         observer: The pool's; it keeps the store in step from here on.
+        tally: What the pool's other observer counts.
         log: Where lines go.
         shut_down: Begins the shutdown of the whole server.
     """
     store = MemoryStore(spec.serve.history, pool.forget)
     observer.store = store
-    return WebServer(Service(spec, pool, store), observer, log, shut_down)
+    return WebServer(Service(spec, pool, store, tally), observer, log, shut_down)

@@ -13,9 +13,11 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from servekit.errors import ServekitError
+from servekit.runtime.observer import join_observers
 from servekit.runtime.pool import Pool
 from servekit.server.lines import LineWriter
 from servekit.server.listener import open_listener
+from servekit.server.metrics.tally import Tally
 from servekit.server.observer import ServerObserver
 from servekit.server.signals import StopSignals
 from servekit.spec import ServeSpec, Spec
@@ -70,7 +72,9 @@ class _Run:
         self._writer = LineWriter()
         self._log = cache(partial(_make_log, spec.serve, self._writer))
         self._observer = ServerObserver(self._log)
-        self._pool = Pool(spec, python=python, observer=self._observer)
+        self._tally = Tally()
+        # Counted first, so that who reads a line of the log finds in the metrics what it tells.
+        self._pool = Pool(spec, python=python, observer=join_observers(self._tally, self._observer))
 
     async def run(self, listener: socket.socket) -> int:
         """Serve until told to stop, and return the exit code."""
@@ -92,7 +96,7 @@ class _Run:
 
     async def _serve(self, listener: socket.socket, signals: StopSignals) -> int:
         make_web = await asyncio.to_thread(_import_web)
-        web = make_web(self._spec, self._pool, self._observer, self._log(), signals.request)
+        web = make_web(self._spec, self._pool, self._observer, self._tally, self._log(), signals.request)
         serving = asyncio.create_task(web.run(listener))
         reloading = asyncio.create_task(self._reload())
         stopping = asyncio.create_task(signals.first.wait())
