@@ -4,6 +4,7 @@ import platform
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from itertools import accumulate
+from typing import cast
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import (
@@ -16,7 +17,6 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from servekit.runtime.memory import measure_tree
 from servekit.server.metrics.reading import Reading
@@ -36,8 +36,8 @@ def write_metrics(reading: Reading, *, is_openmetrics: bool) -> tuple[bytes, str
     registry.register(_Families(list_families(reading, memory)))
     ProcessCollector(registry=registry)  # the server's own process, under the names that every client library uses
     if is_openmetrics:
-        text: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call] # the library's part without types
-        return text, openmetrics.CONTENT_TYPE_LATEST
+        text = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call] # the library gives no types here
+        return cast("bytes", text), openmetrics.CONTENT_TYPE_LATEST
     return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
 
 
@@ -149,7 +149,7 @@ def _distribute(name: str, documentation: str, histogram: Histogram) -> Metric:
 
 def _split(histogram: Histogram) -> tuple[list[tuple[str, float]], float]:
     """Return the buckets as Prometheus counts them, each with all that is smaller, and the sum."""
-    names = [*map(floatToGoString, histogram.bounds), "+Inf"]
+    names = [*map(str, histogram.bounds), "+Inf"]
     return list(zip(names, accumulate(map(float, histogram.counts)), strict=True)), histogram.sum
 
 
