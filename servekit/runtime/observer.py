@@ -1,6 +1,7 @@
 """What a pool tells whoever writes logs and counts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 from servekit.errors import ServekitError
@@ -56,13 +57,13 @@ def join_observers(*observers: PoolObserver) -> PoolObserver:
             continue
         listeners = [getattr(each, name) for each in observers if getattr(type(each), name) is not nothing]
         if listeners:
-            setattr(joined, name, listeners[0] if len(listeners) == 1 else _tell_each(listeners))
+            setattr(joined, name, reduce(_tell_both, listeners))
     return joined
 
 
-def _tell_each(listeners: Sequence[Callable[..., None]]) -> Callable[..., None]:
+def _tell_both(first: Callable[..., None], second: Callable[..., None]) -> Callable[..., None]:
     def tell(*arguments: Any) -> None:
-        for listener in listeners:
-            listener(*arguments)
+        first(*arguments)
+        second(*arguments)
 
     return tell

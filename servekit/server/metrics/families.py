@@ -18,7 +18,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
-from servekit.runtime.memory import measure_tree
+from servekit.runtime.memory import measure_trees
 from servekit.server.metrics.reading import Reading
 from servekit.server.metrics.tally import FINAL, Histogram, Tally
 
@@ -31,7 +31,8 @@ def write_metrics(reading: Reading, *, is_openmetrics: bool) -> tuple[bytes, str
     Returns:
         The text, and its media type.
     """
-    memory = {number: size for number, pid in reading.pids.items() if (size := measure_tree(pid))}
+    sizes = measure_trees(reading.pids.values())
+    memory = {number: size for number, pid in reading.pids.items() if (size := sizes[pid])}
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Families(list_families(reading, memory)))
     ProcessCollector(registry=registry)  # the server's own process, under the names that every client library uses

@@ -123,11 +123,11 @@ class Tally(PoolObserver):
             self.refusals[RefusalReason.INVALID] += 1
             return
         self.durations[prediction.status].observe(time.perf_counter() - prediction.created_tick)
-        metrics = prediction.metrics
-        if "predict_time" in metrics:
-            self.predict_times.observe(metrics["predict_time"])
-        if "time_to_first_output" in metrics:
-            self.first_outputs.observe(metrics["time_to_first_output"])
+        measured = prediction.metrics.get
+        if (seconds := measured("predict_time")) is not None:
+            self.predict_times.observe(seconds)
+        if (seconds := measured("time_to_first_output")) is not None:
+            self.first_outputs.observe(seconds)
 
     def worker_started(self, worker: WorkerHandle) -> None:
         """Count it."""

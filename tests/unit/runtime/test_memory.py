@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from servekit.runtime.memory import measure_tree
+from servekit.runtime.memory import measure_tree, measure_trees
 
 MEGABYTE = 1 << 20
 HOLDER = f"held = b'x' * (50 * {MEGABYTE}); print(flush=True); input()"
@@ -30,3 +30,18 @@ def test_a_process_that_is_gone_takes_no_memory() -> None:
     process.wait()
 
     assert measure_tree(process.pid) == 0
+
+
+def test_trees_that_are_measured_together_do_not_mix() -> None:
+    with (
+        subprocess.Popen([sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as large,
+        subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as small,
+    ):
+        assert large.stdout is not None
+        large.stdout.readline()
+
+        sizes = measure_trees([large.pid, small.pid])
+
+        large.communicate(b"\n")
+        small.communicate(b"\n")
+    assert sizes[large.pid] > 50 * MEGABYTE > sizes[small.pid] > 0

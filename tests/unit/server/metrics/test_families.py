@@ -1,7 +1,8 @@
 """A reading as Prometheus gets it."""
 
 import copy
-import os
+import subprocess
+import sys
 
 import pytest
 from prometheus_text import read_samples
@@ -14,9 +15,7 @@ from servekit.server.metrics.tally import RefusalReason, Tally
 
 def make_reading(tally: Tally, **values: int) -> Reading:
     numbers = {"queue_length": 0, "queue_capacity": 100, "slots_used": 0, "slots": 1, **values}
-    return Reading(
-        tally=tally, is_ready=True, workers=dict.fromkeys(WORKER_STATES, 0), pids={7: os.getpid()}, **numbers
-    )
+    return Reading(tally=tally, is_ready=True, workers=dict.fromkeys(WORKER_STATES, 0), pids={}, **numbers)
 
 
 @pytest.mark.parametrize("is_openmetrics", [False, True])
@@ -29,8 +28,20 @@ def test_what_is_written_can_be_read_back(is_openmetrics: bool) -> None:
     samples = read_samples(text.decode(), is_openmetrics=is_openmetrics)
     assert samples["servekit_queue_length",] == 5
     assert samples["servekit_worker_deaths_total", "sigsegv"] == 3
-    assert samples["servekit_worker_memory_bytes", "7"] > 1_000_000
     assert media_type.startswith("application/openmetrics-text" if is_openmetrics else "text/plain")
+
+
+def test_a_worker_that_is_gone_has_no_memory() -> None:
+    reading = make_reading(Tally())
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        reading.pids.update({7: process.pid, 8: 1 << 22})
+
+        text, _ = write_metrics(reading, is_openmetrics=False)
+
+        process.communicate(b"\n")
+    samples = read_samples(text.decode())
+    assert samples["servekit_worker_memory_bytes", "7"] > 1_000_000
+    assert ("servekit_worker_memory_bytes", "8") not in samples
 
 
 def test_each_bucket_counts_the_smaller_ones_too() -> None:
