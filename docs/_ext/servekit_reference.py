@@ -10,6 +10,9 @@ from pydantic.fields import FieldInfo
 from typer.core import TyperGroup
 
 from servekit import errors
+from servekit.server.metrics.families import list_families
+from servekit.server.metrics.reading import WORKER_STATES, Reading
+from servekit.server.metrics.tally import Tally
 from servekit.spec import SpecFile
 from servekit.spec.overrides import list_settings
 from servekit.spec.section import Section
@@ -20,6 +23,7 @@ __all__ = [
     "describe_commands",
     "describe_errors",
     "describe_exit_codes",
+    "describe_metrics",
     "describe_settings",
     "describe_spec",
     "make_row",
@@ -81,6 +85,25 @@ def describe_errors() -> Iterator[str]:
     for kind in sorted(kinds, key=lambda kind: (kind.exit_code, kind.__name__)):
         meaning = (kind.__doc__ or "").partition("\n\n")[0]
         yield make_row(_code(kind.__name__), str(kind.exit_code), str(kind.http_status), meaning)
+
+
+def describe_metrics() -> Iterator[str]:
+    """Write each metric with its type and its labels, as a server that has done nothing yet shows them."""
+    reading = Reading(
+        tally=Tally(),
+        is_ready=True,
+        queue_length=0,
+        queue_capacity=0,
+        slots_used=0,
+        slots=0,
+        workers=dict.fromkeys(WORKER_STATES, 0),
+        pids={},
+    )
+    yield from start_table("Metric", "Type", "Labels", "Meaning")
+    for family in list_families(reading, memory={1: 0}):
+        ending = {"counter": "_total", "info": "_info"}.get(family.type, "")
+        labels = {label: None for sample in family.samples for label in sample.labels if label != "le"}
+        yield make_row(_code(family.name + ending), family.type, ", ".join(map(_code, labels)), family.documentation)
 
 
 def start_table(*heads: str) -> Iterator[str]:

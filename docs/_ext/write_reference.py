@@ -18,6 +18,7 @@ from servekit_reference import (
     describe_commands,
     describe_errors,
     describe_exit_codes,
+    describe_metrics,
     describe_settings,
     describe_spec,
 )
@@ -30,6 +31,7 @@ _WRITERS: Final[dict[str, Callable[..., Iterator[str]]]] = {
     "commands": describe_commands,
     "errors": describe_errors,
     "exit-codes": describe_exit_codes,
+    "metrics": describe_metrics,
     "python": describe_python,
     "settings": describe_settings,
     "spec": describe_spec,

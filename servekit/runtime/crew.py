@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from servekit.errors import NotReadyError, ServekitError, SetupError
 from servekit.runtime.capacity import Capacity
+from servekit.runtime.death import DeathCause
 from servekit.runtime.devices import Devices
 from servekit.runtime.handle import ProcessHandle, ThreadHandle, WorkerHandle, WorkerState
 from servekit.runtime.health import HealthChecks
@@ -49,6 +50,9 @@ class CrewEvents(Protocol):
 
     def on_message_error(self, worker: WorkerHandle, message: ToServer, error: Exception) -> None:
         """A message could not be acted on."""
+
+    def on_worker_started(self, worker: WorkerHandle) -> None:
+        """A worker's process or thread is started; it loads its predictor now."""
 
     def find_misfit(self, worker: WorkerHandle) -> ServekitError | None:
         """Return why a worker that has just been set up cannot be used, or None."""
@@ -112,16 +116,20 @@ class Crew:
 
     # ------------------------------------------------------------------ life
 
-    async def start_worker(self, generation: int = 0, replaces: WorkerHandle | None = None) -> None:
+    async def start_worker(
+        self, generation: int, replaces: WorkerHandle | None = None, *, is_replacement: bool = False
+    ) -> None:
         """Start a worker.
 
         Args:
             generation: Of the code that it will load.
             replaces: Whose place it takes when it is ready.
+            is_replacement: Whether it comes in the place of one that is gone, or goes.
         """
         worker = self._make_worker()
         worker.generation = generation
         worker.replaces = replaces
+        worker.is_replacement = is_replacement
         self.workers.append(worker)
         if not self.is_ready:
             self.setups.begin_record()
@@ -136,6 +144,8 @@ class Crew:
             worker.kill()
             self._drop(worker)
             raise
+        else:
+            self._events.on_worker_started(worker)
 
     def allow_setup(self) -> None:
         """Let workers run `setup`, those that are loaded and those to come."""
@@ -168,14 +178,15 @@ class Crew:
         """Whether a prediction may be taken though no worker is ready, as it starts one that is known to work."""
         return self._capacity.least == 0 and self.was_ready and self.setups.failure is None
 
-    def retire(self, worker: WorkerHandle) -> None:
+    def retire(self, worker: WorkerHandle, cause: DeathCause) -> None:
         """Give a worker no new predictions, and close it when it is idle."""
+        worker.note_cause(cause)
         worker.is_retiring = True
         self.close_if_idle(worker)
 
     def give_up(self, worker: WorkerHandle) -> None:
         """Retire a worker with code that does not stop; another one takes its place at once."""
-        self.retire(worker)
+        self.retire(worker, DeathCause.STUCK)
         self.places.fill()
 
     def replace(self, worker: WorkerHandle, reason: str) -> None:
@@ -202,6 +213,7 @@ class Crew:
         for task in list(self._tasks):
             task.cancel()
         for worker in self.workers:
+            worker.note_cause(DeathCause.SHUTDOWN)
             self._ask_to_close(worker)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_seconds):
@@ -320,10 +332,12 @@ class Crew:
         worker.state = WorkerState.CLOSING
 
     def _setup_overdue(self, worker: WorkerHandle, error: ServekitError) -> None:
+        worker.note_cause(DeathCause.SETUP_TIMEOUT)
         self._fail(worker, error)
         worker.kill()
 
     def _fail(self, worker: WorkerHandle, error: ServekitError) -> None:
+        worker.note_cause(DeathCause.SETUP_FAILED)
         worker.failure = error
         self.setups.fail(error, keeps_record=self.is_ready)
         self._events.on_setup_failure(error, self.places.choose_pause(worker))

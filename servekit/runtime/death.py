@@ -1,8 +1,58 @@
-"""Why a worker process ended, in words."""
+"""Why a worker ended: as one of a few causes that can be counted, and in words."""
 
 import signal
+from enum import StrEnum
 
-__all__ = ["describe_exit"]
+__all__ = ["DeathCause", "describe_exit", "find_cause"]
+
+
+class DeathCause(StrEnum):
+    """Why a worker ended. The values are labels of a metric: documented, few, and never to be renamed.
+
+    Attributes:
+        EXIT: Its process exited by itself, or its thread ended.
+        SIGABRT: It was ended by this signal, as by the ones below.
+        SIGNAL: It was ended by a signal without a name of its own here.
+        SETUP_FAILED: The predictor could not be imported, or its setup raised.
+        SETUP_TIMEOUT: Import and setup took longer than `serve.setup_timeout`.
+        DISCONNECTED: Its socket closed while its process lived on.
+        HANG: It did not answer, and was replaced.
+        STUCK: A prediction on it did not stop when asked, and it was replaced.
+        RECYCLED: It had done or grown enough, and was replaced.
+        RELOADED: New code was loaded into new workers.
+        SCALED_DOWN: There was nothing to do for it.
+        SHUTDOWN: The server went.
+    """
+
+    EXIT = "exit"
+    SIGABRT = "sigabrt"
+    SIGBUS = "sigbus"
+    SIGFPE = "sigfpe"
+    SIGILL = "sigill"
+    SIGKILL = "sigkill"
+    SIGSEGV = "sigsegv"
+    SIGTERM = "sigterm"
+    SIGNAL = "signal"
+    SETUP_FAILED = "setup_failed"
+    SETUP_TIMEOUT = "setup_timeout"
+    DISCONNECTED = "disconnected"
+    HANG = "hang"
+    STUCK = "stuck"
+    RECYCLED = "recycled"
+    RELOADED = "reloaded"
+    SCALED_DOWN = "scaled_down"
+    SHUTDOWN = "shutdown"
+
+
+def find_cause(code: int) -> DeathCause:
+    """Tell from the exit code of a process, as `subprocess` gives it, what ended it."""
+    if code >= 0:
+        return DeathCause.EXIT
+    try:
+        return DeathCause(signal.Signals(-code).name.lower())
+    except ValueError:  # a signal without a name, or one that is not told apart
+        return DeathCause.SIGNAL
+
 
 _LIKELY_CAUSES = {
     signal.SIGKILL: "most likely the kernel's out-of-memory killer, or somebody's kill -9",
@@ -15,12 +65,18 @@ _LIKELY_CAUSES = {
 }
 
 
-def describe_exit(code: int) -> str:
+def describe_exit(code: int, cause: DeathCause | None = None) -> str:
     """Put the exit code of a process into words.
 
     Args:
         code: As `subprocess` gives it: the exit code, or minus the number of a signal.
+        cause: Why it was ended, if that is known: the signal may have been ours.
     """
+    if cause is DeathCause.DISCONNECTED:
+        return (
+            "the worker process closed its connection to the server and was killed; most likely the model, "
+            "or a library, closed file descriptors that it did not open"
+        )
     if code >= 0:
         return (
             f"the worker process exited with code {code}; most likely the model, or a library, called os._exit({code})"
@@ -29,5 +85,5 @@ def describe_exit(code: int) -> str:
         name = signal.Signals(-code)
     except ValueError:
         return f"the worker process was ended by signal {-code}"
-    cause = _LIKELY_CAUSES.get(name)
-    return f"the worker process was ended by {name.name}" + (f": {cause}" if cause else "")
+    likely = _LIKELY_CAUSES.get(name)
+    return f"the worker process was ended by {name.name}" + (f": {likely}" if likely else "")

@@ -192,6 +192,10 @@ class Dispatcher:
         """Say if it takes more memory than it may before it has done anything."""
         return self._recycler.find_misfit(worker)
 
+    def on_worker_started(self, worker: WorkerHandle) -> None:
+        """Pass it on."""
+        self._observer.worker_started(worker)
+
     def on_worker_ready(self, worker: WorkerHandle) -> None:
         """Fill its slots from the queue."""
         self._observer.worker_ready(worker)
@@ -243,6 +247,7 @@ class Dispatcher:
         self._placed[key] = worker
         self._autoscaler.on_placed(len(self._placed))
         prediction.start()
+        self._observer.prediction_started(prediction)
         deadline = None
         timeout = self._serve.timeout
         if timeout is not None:

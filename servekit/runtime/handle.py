@@ -17,7 +17,7 @@ from typing import Protocol
 import msgspec
 
 from servekit.errors import ServekitError
-from servekit.runtime.death import describe_exit
+from servekit.runtime.death import DeathCause, describe_exit, find_cause
 from servekit.runtime.failure import describe
 from servekit.runtime.link import Link, LocalLink, SocketLink
 from servekit.runtime.prediction import Prediction
@@ -61,6 +61,8 @@ class WorkerHandle:
         was_loaded: Its predictor was imported.
         was_ready: It was ready once.
         failure: Why it could not be made ready.
+        is_replacement: It was started in the place of one that is gone.
+        cause: Why it is gone, or why the server wants it gone; None while it may stay.
         pause: Seconds between its end and the start of its replacement, once they are chosen.
         generation: Counts reloads; a worker of an older generation is not replaced.
         is_abandoned: It was given up with threads of its own still running in this process.
@@ -87,6 +89,9 @@ class WorkerHandle:
         self.was_loaded = False
         self.was_ready = False
         self.failure: ServekitError | None = None
+        self.is_replacement = False
+        self.cause: DeathCause | None = None
+        self._is_killed = False
         self.pause: float | None = None
         self.started_at = asyncio.get_running_loop().time()
         self._events = events
@@ -113,12 +118,24 @@ class WorkerHandle:
         if self._link is not None:
             self._link.post(message)
 
-    def kill(self) -> None:
-        """End the worker now, whatever it does."""
+    def kill(self, cause: DeathCause | None = None) -> None:
+        """End the worker now, whatever it does.
+
+        Args:
+            cause: Why, if no cause was noted before.
+        """
         raise NotImplementedError
 
-    def _die(self, reason: str) -> None:
+    def note_cause(self, cause: DeathCause) -> None:
+        """Take note of why the worker ends. Of several causes the first counts: it brought about the others."""
+        if self.cause is None:
+            self.cause = cause
+
+    def _die(self, cause: DeathCause, reason: str) -> None:
         if self.state is not WorkerState.DEAD:
+            # Did it go before the server came to what it had in mind, that is not why.
+            if self.cause is None or not (self._is_killed or self.state is WorkerState.CLOSING):
+                self.cause = cause
             self.state = WorkerState.DEAD
             self._link = None
             self._events.on_death(self, reason)
@@ -174,15 +191,18 @@ class ProcessHandle(WorkerHandle):
             process.let_go()
             raise
 
-    def kill(self) -> None:
+    def kill(self, cause: DeathCause | None = None) -> None:
         """End the process and whatever it started."""
-        if self._process is not None:
+        if self._process is not None and self._process.is_alive:
+            if cause is not None:
+                self.note_cause(cause)
+            self._is_killed = True
             self._process.kill()
 
     def _on_closed(self) -> None:
         """The socket is gone before the process: a worker without its server has nothing to live for."""
         if self.state is not WorkerState.CLOSING:
-            asyncio.get_running_loop().call_later(_LAST_WORDS_SECONDS, self.kill)
+            asyncio.get_running_loop().call_later(_LAST_WORDS_SECONDS, self.kill, DeathCause.DISCONNECTED)
 
     async def _watch(self, process: ChildProcess, link: SocketLink[ToWorker, ToServer]) -> None:
         code = await process.exited()
@@ -191,7 +211,7 @@ class ProcessHandle(WorkerHandle):
             await asyncio.wait_for(link.closed(), _LAST_WORDS_SECONDS)
         await process.close(_LAST_WORDS_SECONDS)
         link.close()
-        self._die(describe_exit(code))
+        self._die(find_cause(code), describe_exit(code, self.cause))
 
 
 _LAST_WORDS_SECONDS = 1.0
@@ -220,10 +240,12 @@ class ThreadHandle(WorkerHandle):
         ).start()
         await begun
 
-    def kill(self) -> None:
+    def kill(self, cause: DeathCause | None = None) -> None:
         """Give the worker up: a thread cannot be ended from outside, so it is left to itself."""
         self.is_abandoned = True
-        self._die("the worker was given up: with isolation: thread, code that does not stop cannot be ended")
+        reason = "the worker was given up: with isolation: thread, code that does not stop cannot be ended"
+        self._is_killed = True
+        self._die(cause or DeathCause.STUCK, reason)
 
     def _run(self, link: LocalLink[ToWorker, ToServer], begun: asyncio.Future[None]) -> None:
         reason = "the worker's thread ended"
@@ -237,7 +259,7 @@ class ThreadHandle(WorkerHandle):
     def _end(self, begun: asyncio.Future[None], reason: str) -> None:
         if not begun.done():
             begun.set_result(None)
-        self._die(reason)
+        self._die(DeathCause.EXIT, reason)
 
     async def _serve(self, link: LocalLink[ToWorker, ToServer], begun: asyncio.Future[None]) -> None:
         from servekit.runtime.worker import Worker  # noqa: PLC0415 - only here does a server hold user code

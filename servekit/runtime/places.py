@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from servekit.runtime.backoff import Backoff
 from servekit.runtime.capacity import Capacity
+from servekit.runtime.death import DeathCause
 from servekit.runtime.handle import WorkerHandle, WorkerState
 from servekit.runtime.setups import Setups
 
@@ -28,10 +29,12 @@ class Workforce(Protocol):
         """Whether any of them can take predictions."""
         ...
 
-    async def start_worker(self, generation: int, replaces: WorkerHandle | None = None) -> None:
+    async def start_worker(
+        self, generation: int, replaces: WorkerHandle | None = None, *, is_replacement: bool = False
+    ) -> None:
         """Start one more."""
 
-    def retire(self, worker: WorkerHandle) -> None:
+    def retire(self, worker: WorkerHandle, cause: DeathCause) -> None:
         """Give a worker nothing new, and close it when it is idle."""
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -78,7 +81,7 @@ class Places:
         ready = [worker for worker in self._list_holders() if worker.state is WorkerState.READY]
         ready.sort(key=lambda worker: (len(worker.running), -worker.number))
         for worker in ready[: max(0, -self._count_empty())]:
-            self._crew.retire(worker)
+            self._crew.retire(worker, DeathCause.SCALED_DOWN)
 
     def fill(self) -> None:
         """Start workers for the empty places, but for those that wait until a pause is over."""
@@ -91,7 +94,7 @@ class Places:
         may_go = worker in self._list_holders() and worker.state is WorkerState.READY and not worker.has_successor
         if may_go:
             worker.has_successor = True
-            self._crew.spawn(self._crew.start_worker(self.generation, worker))
+            self._crew.spawn(self._crew.start_worker(self.generation, worker, is_replacement=True))
         return may_go
 
     async def reload(self) -> None:
@@ -111,7 +114,7 @@ class Places:
                 self._call_off()
                 raise
             for worker in [each for each in self._crew.workers if each.generation < self.generation]:
-                self._crew.retire(worker)
+                self._crew.retire(worker, DeathCause.RELOADED)
 
     # ------------------------------------------------------------------ for the crew
 
@@ -119,9 +122,9 @@ class Places:
         """A worker is ready: it takes its place, and whoever had it goes."""
         old, worker.replaces = worker.replaces, None
         if old is not None:
-            self._crew.retire(old)
+            self._crew.retire(old, DeathCause.RECYCLED)
         elif self._count_empty() < 0:  # there are fewer places than when it was started
-            self._crew.retire(worker)
+            self._crew.retire(worker, DeathCause.SCALED_DOWN)
 
     def vacate(self, worker: WorkerHandle) -> None:
         """A worker of today's code is gone: have another one come, if its place still is to be filled."""
@@ -152,9 +155,9 @@ class Places:
             self._pending -= gone.replaces is None
         old = gone.replaces
         if old is not None and old.state is WorkerState.READY and not old.is_retiring:
-            await self._crew.start_worker(self.generation, old)
+            await self._crew.start_worker(self.generation, old, is_replacement=True)
         elif not self.are_filled:
-            await self._crew.start_worker(self.generation)
+            await self._crew.start_worker(self.generation, is_replacement=True)
 
     def _are_all_ready(self) -> bool:
         return sum(worker.state is WorkerState.READY for worker in self._list_holders()) >= self.size
@@ -163,7 +166,7 @@ class Places:
         """Give up a new generation; those of the old one that died meanwhile are replaced."""
         for worker in [each for each in self._crew.workers if each.generation == self.generation]:
             worker.is_retiring = True
-            worker.kill()
+            worker.kill(DeathCause.SETUP_FAILED)
         self.generation -= 1
         if self._crew.is_ready:
             self._crew.setups.failure = None

@@ -66,6 +66,11 @@ class ChildProcess:
         """The number of the process, and of its process group."""
         return self._process.pid
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether nobody has seen its end yet."""
+        return self._process.returncode is None
+
     async def read_output(self, on_text: Callable[[str, str], None]) -> None:
         """Have what is written to its file descriptors 1 and 2 passed on, as `on_text(source, text)`."""
         while self._unread:
@@ -97,7 +102,7 @@ class ChildProcess:
 
     def kill(self) -> None:
         """End it now, with all that it has started."""
-        if self._process.returncode is None:
+        if self.is_alive:
             self._end_group()
 
     def _end_group(self) -> None:

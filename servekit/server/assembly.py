@@ -6,6 +6,7 @@ from structlog.typing import FilteringBoundLogger
 
 from servekit.runtime.pool import Pool
 from servekit.server.controls import Controls
+from servekit.server.metrics.tally import Tally
 from servekit.server.observer import ServerObserver
 from servekit.server.service import Service
 from servekit.server.web import WebServer
@@ -19,6 +20,7 @@ def assemble(
     spec: Spec,
     pool: Pool,
     observer: ServerObserver,
+    tally: Tally,
     log: FilteringBoundLogger,
     shut_down: Callable[[], None],
     reload: Callable[[str], Awaitable[None]],
@@ -29,10 +31,11 @@ def assemble(
         spec: What is served.
         pool: Where predictions run.
         observer: The pool's; it keeps the store in step from here on.
+        tally: What the pool's other observer counts.
         log: Where lines go.
         shut_down: Begins the shutdown of the whole server.
         reload: Brings in new code, for a reason that is logged.
     """
     store = MemoryStore(spec.serve.history, pool.forget)
     observer.store = store
-    return WebServer(Service(spec, pool, store), observer, log, Controls(shut_down, reload))
+    return WebServer(Service(spec, pool, store, tally), observer, log, Controls(shut_down, reload))

@@ -63,11 +63,11 @@ class Exchange:
             self.status = message["status"]
         await self._send(message)
 
-    async def answer(self, status: int, body: bytes, *headers: Header) -> None:
-        """Send a whole JSON answer."""
+    async def answer(self, status: int, body: bytes, *headers: Header, content_type: Header = _JSON) -> None:
+        """Send a whole answer, of JSON if not said otherwise."""
         self.status = status
         length = (b"content-length", b"%d" % len(body))
-        await self._send({"type": "http.response.start", "status": status, "headers": [_JSON, length, *headers]})
+        await self._send({"type": "http.response.start", "status": status, "headers": [content_type, length, *headers]})
         await self._send({"type": "http.response.body", "body": body})
 
     async def answer_empty(self, status: int) -> None:

@@ -7,7 +7,7 @@ read is no preference.
 import re
 from dataclasses import dataclass
 
-__all__ = ["NO_PREFERENCE", "Preference", "parse_prefer", "wants_events"]
+__all__ = ["NO_PREFERENCE", "Preference", "parse_prefer", "prefers", "wants_events"]
 
 
 @dataclass(frozen=True)
@@ -67,23 +67,33 @@ def parse_prefer(value: str) -> Preference:
 
 
 def wants_events(accept: str) -> bool:
-    """Whether `Accept` prefers an event stream to JSON.
+    """Whether `Accept` prefers an event stream to JSON."""
+    return prefers(accept, "text/event-stream", over="application/json")
 
-    It does when it names `text/event-stream`, with a quality above that of `application/json`; of two
-    with the same quality the one that is named first counts. Wildcards ask for JSON.
+
+def prefers(accept: str, kind: str, *, over: str) -> bool:
+    """Whether `Accept` prefers a kind of answer to the usual one.
+
+    It does when it names the kind, with a quality above that of the usual one; of two with the same
+    quality the one that is named first counts. Wildcards ask for the usual one.
+
+    Args:
+        accept: The header's value.
+        kind: The media type in question.
+        over: The media type of the usual answer.
     """
-    events: float | None = None
-    json: float | None = None
-    events_first = False
+    wanted: float | None = None
+    usual: float | None = None
+    is_first = False
     for part in accept.split(","):
-        kind, quality = _parse_range(part)
-        if kind == "text/event-stream" and events is None:
-            events, events_first = quality, json is None
-        elif kind == "application/json" and json is None:
-            json = quality
-    if not events:
+        named, quality = _parse_range(part)
+        if named == kind and wanted is None:
+            wanted, is_first = quality, usual is None
+        elif named == over and usual is None:
+            usual = quality
+    if not wanted:
         return False
-    return json is None or events > json or (events == json and events_first)
+    return usual is None or wanted > usual or (wanted == usual and is_first)
 
 
 def _parse_range(part: str) -> tuple[str, float]:

@@ -32,6 +32,7 @@ def make_openapi(title: str, model: Model) -> _Json:
             "/health-check": {"get": _get("check_health", "The state of the model, in Cog's form", _ref("Health"))},
             "/livez": {"get": _get("check_liveness", "Whether the server's loop turns", _object("Alive"))},
             "/readyz": {"get": _get("check_readiness", "Whether predictions are taken", _object("Ready"), "503")},
+            "/metrics": {"get": {"operationId": "get_metrics", "summary": "Metrics for Prometheus", **_metrics()}},
             "/openapi.json": {"get": _get("get_openapi", "This document", _object("OpenAPI 3.1"), "503")},
             "/docs": {"get": {"operationId": "get_docs", "summary": "A page to read this and to try it", **_html()}},
             "/shutdown": {"post": _get("shut_down", "Stop the server (serve.allow_shutdown)", _object("Done"), "403")},
@@ -77,6 +78,12 @@ def _get(name: str, summary: str, schema: _Json, *errors: str) -> _Json:
 def _html() -> _Json:
     page = {"description": "A page", "content": {"text/html": {"schema": {"type": "string"}}}}
     return {"responses": {"200": page}}
+
+
+def _metrics() -> _Json:
+    kinds = ("text/plain", "application/openmetrics-text")
+    content = {kind: {"schema": {"type": "string"}} for kind in kinds}
+    return {"responses": {"200": {"description": "Metrics as text, by `Accept`", "content": content}}}
 
 
 def _create(name: str, summary: str, *, is_once: bool = False) -> _Json:

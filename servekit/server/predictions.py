@@ -2,6 +2,7 @@
 
 from urllib.parse import parse_qs, unquote
 
+from servekit.errors import ServekitError
 from servekit.runtime.prediction import Prediction
 from servekit.server.answers import Answers, refuse_old_streams
 from servekit.server.envelope import check_id, parse_envelope
@@ -73,19 +74,28 @@ class PredictionRoutes:
                 raise Refusal.wrong_method(method, "POST" if is_cancel else "GET, PUT")
 
     async def _create(self, exchange: Exchange, given_id: str | None) -> None:
-        request = await self._read(exchange, given_id)
         try:
-            existing = None if given_id is None else self._store.get(given_id)
-            prediction = existing or self._service.admit(request)
+            prediction, is_new = await self._admit(exchange, given_id)
+        except (Refusal, ServekitError) as error:
+            self._service.tally.request_refused(error)
+            raise
+        exchange.prediction_id = prediction.id
+        if is_new:
+            await self._answers.give_to_maker(exchange, prediction)
+        else:
+            await self._answers.give_again(exchange, prediction)
+
+    async def _admit(self, exchange: Exchange, given_id: str | None) -> tuple[Prediction, bool]:
+        request = await self._read(exchange, given_id)
+        existing = None if given_id is None else self._store.get(given_id)
+        if existing is not None:  # another PUT came to its end while this one's body was read
+            self._service.drop_files(request)
+            return existing, False
+        try:
+            return self._service.admit(request), True
         except BaseException:
             self._service.drop_files(request)
             raise
-        exchange.prediction_id = prediction.id
-        if existing is None:
-            await self._answers.give_to_maker(exchange, prediction)
-        else:  # another PUT came to its end while this one's body was read
-            self._service.drop_files(request)
-            await self._answers.give_again(exchange, existing)
 
     async def _create_once(self, exchange: Exchange, name: str) -> None:
         existing = self._store.get(name)

@@ -1,19 +1,21 @@
-"""The paths by which others watch the server: `/livez`, `/readyz` and Cog's `/health-check`."""
+"""The paths by which others watch the server: `/livez`, `/readyz`, `/metrics` and Cog's `/health-check`."""
 
 import msgspec
 
-from servekit.runtime.pool import Pool
 from servekit.server.app import Route
 from servekit.server.exchange import Exchange
 from servekit.server.health import check_health, explain_unreadiness
+from servekit.server.metrics.page import MetricsPage
 from servekit.server.observer import ServerObserver
 from servekit.server.problems import Refusal
+from servekit.server.service import Service
 
 __all__ = ["make_probes"]
 
 
-def make_probes(pool: Pool, observer: ServerObserver) -> dict[str, Route]:
+def make_probes(service: Service, observer: ServerObserver) -> dict[str, Route]:
     """Return the probes by path."""
+    pool = service.pool
 
     async def live(exchange: Exchange) -> None:
         """Answer 200 as long as the server's loop turns."""
@@ -30,7 +32,9 @@ def make_probes(pool: Pool, observer: ServerObserver) -> dict[str, Route]:
         """Answer 200 with the whole state, as Cog does."""
         await exchange.answer(200, msgspec.json.encode(await check_health(pool, was_ready=observer.was_ready)))
 
-    return {"/livez": _only_get(live), "/readyz": _only_get(ready), "/health-check": _only_get(health)}
+    metrics = MetricsPage(pool, service.tally, service.serve.queue.max)
+    routes: dict[str, Route] = {"/livez": live, "/readyz": ready, "/health-check": health, "/metrics": metrics}
+    return {path: _only_get(route) for path, route in routes.items()}
 
 
 def _only_get(route: Route) -> Route:

@@ -99,6 +99,7 @@ _DISCOVERY = {
     "predictions_cancel_url": "/predictions/{prediction_id}/cancel",
     "liveness_url": "/livez",
     "readiness_url": "/readyz",
+    "metrics_url": "/metrics",
 }
 
 

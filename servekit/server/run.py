@@ -13,9 +13,11 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from servekit.errors import ServekitError
+from servekit.runtime.observer import join_observers
 from servekit.runtime.pool import Pool
 from servekit.server.lines import LineWriter
 from servekit.server.listener import open_listener
+from servekit.server.metrics.tally import Tally
 from servekit.server.observer import ServerObserver
 from servekit.server.reloading import Changes, Reloader
 from servekit.server.signals import Signals
@@ -69,7 +71,9 @@ class _Run:
         self._writer = LineWriter()
         self._log = cache(partial(_make_log, spec.serve, self._writer))
         self._observer = ServerObserver(self._log)
-        self._pool = Pool(spec, python=python, observer=self._observer)
+        self._tally = Tally()
+        # Counted first, so that who reads a line of the log finds in the metrics what it tells.
+        self._pool = Pool(spec, python=python, observer=join_observers(self._tally, self._observer))
         self._reloader = Reloader(self._pool, self._observer, self._log)
 
     async def run(self, listener: socket.socket) -> int:
@@ -92,7 +96,8 @@ class _Run:
 
     async def _serve(self, listener: socket.socket, signals: Signals) -> int:
         make_web = await asyncio.to_thread(_import_web)
-        web = make_web(self._spec, self._pool, self._observer, self._log(), signals.request, self._reloader.reload)
+        reload = self._reloader.reload
+        web = make_web(self._spec, self._pool, self._observer, self._tally, self._log(), signals.request, reload)
         serving = asyncio.create_task(web.run(listener))
         reloading = asyncio.create_task(self._reloader.follow(signals.reload, self._changes))
         stopping = asyncio.create_task(signals.first.wait())

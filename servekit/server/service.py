@@ -10,6 +10,7 @@ from servekit.runtime.model import Model
 from servekit.runtime.pool import Pool
 from servekit.runtime.prediction import Prediction
 from servekit.schema import InputChecker
+from servekit.server.metrics.tally import Tally
 from servekit.server.problems import Refusal
 from servekit.spec import Spec
 from servekit.store import Store
@@ -45,13 +46,15 @@ class Service:
         spec: What is served.
         pool: Where predictions run.
         store: Where they are kept.
+        tally: Counts what becomes of requests.
     """
 
-    def __init__(self, spec: Spec, pool: Pool, store: Store) -> None:
+    def __init__(self, spec: Spec, pool: Pool, store: Store, tally: Tally) -> None:
         self.spec = spec
         self.serve = spec.serve
         self.pool = pool
         self.store = store
+        self.tally = tally
         self.started_at = time.time()
         self._checked_model: Model | None = None
         self._checker: InputChecker | None = None

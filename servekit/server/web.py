@@ -44,7 +44,7 @@ class WebServer:
         self._controls = controls
         self._log = log
         self._rest: asyncio.Task[AsgiApp] | None = None
-        app = Application(PredictionRoutes(service), make_probes(service.pool, observer), self._load_rest, log)
+        app = Application(PredictionRoutes(service), make_probes(service, observer), self._load_rest, log)
         self._server = _Server(
             uvicorn.Config(
                 app,

@@ -112,7 +112,7 @@ def test_every_route_is_described_with_every_status_it_answers(document: Any) ->
     assert set(statuses) == {
         "GET /", "GET /predictions", "POST /predictions", "GET /predictions/{id}", "PUT /predictions/{id}",
         "POST /predictions/{id}/cancel", "GET /health-check", "GET /livez", "GET /readyz", "GET /openapi.json",
-        "GET /docs", "POST /shutdown",
+        "GET /docs", "GET /metrics", "POST /shutdown",
     }  # fmt: skip
 
 

@@ -149,6 +149,7 @@ def test_a_client_that_goes_while_it_sends_harms_nothing(server: Server, client:
         ("POST", "/predictions/x", "GET, PUT"),
         ("GET", "/predictions/x/cancel", "POST"),
         ("POST", "/livez", "GET, HEAD"),
+        ("POST", "/metrics", "GET, HEAD"),
         ("POST", "/docs", "GET"),
     ],
 )

@@ -97,7 +97,10 @@ def list_modules(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
-HEAVY = {"docker", "fastapi", "jinja2", "jsonschema_rs", "rich", "servekit_cli", "starlette", "typer", "uvicorn"}
+HEAVY = {
+    "docker", "fastapi", "jinja2", "jsonschema_rs", "prometheus_client", "psutil", "rich", "servekit_cli", "starlette",
+    "typer", "uvicorn",
+}  # fmt: skip
 
 
 def test_importing_servekit_loads_nothing_but_the_standard_library() -> None:
@@ -116,3 +119,9 @@ def test_a_worker_loads_nothing_of_the_server() -> None:
     loaded = list_modules("import servekit.runtime.child, servekit.runtime.worker, servekit.signature")
 
     assert loaded & HEAVY == set()
+
+
+def test_a_server_starts_without_what_only_metrics_need() -> None:
+    loaded = list_modules("import servekit.server.run, servekit.server.assembly, servekit.server.rest")
+
+    assert loaded & {"prometheus_client", "psutil"} == set()

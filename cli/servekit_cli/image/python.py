@@ -37,8 +37,8 @@ USER_ID: Final = 10001
 _OLDEST: Final = (3, 11)
 # The modules of the runtime's packages: importing them writes the bytecode of what they need of the standard library.
 _RUNTIME_MODULES: Final = (
-    "argparse, ctypes, difflib, fastapi, jsonschema_rs, msgspec, python_multipart, structlog, urllib3, "
-    "uvicorn.main, uvloop, yaml"
+    "argparse, ctypes, difflib, fastapi, jsonschema_rs, msgspec, prometheus_client, psutil, python_multipart, "
+    "structlog, urllib3, uvicorn.main, uvloop, yaml"
 )
 # Their wheels hold debug symbols: 16 MB of 20.
 _UNSTRIPPED: Final = ("httptools", "uvloop", "yaml")

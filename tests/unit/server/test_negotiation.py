@@ -2,7 +2,7 @@
 
 import pytest
 
-from servekit.server.negotiation import Preference, parse_prefer, wants_events
+from servekit.server.negotiation import Preference, parse_prefer, prefers, wants_events
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,18 @@ def test_patience_is_what_the_client_waits(preference: Preference, patience: flo
 )
 def test_accept_chooses_between_events_and_json(accept: str, expected: bool) -> None:
     assert wants_events(accept) is expected
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3,*/*;q=0.2", True),
+        ("text/plain;version=0.0.4;q=0.5,application/openmetrics-text;q=0.4", False),
+        ("application/openmetrics-text;q=0", False),
+        ("text/plain", False),
+        ("*/*", False),
+        ("", False),
+    ],
+)
+def test_another_kind_than_the_usual_is_preferred_when_it_is_named_and_better(accept: str, expected: bool) -> None:
+    assert prefers(accept, "application/openmetrics-text", over="text/plain") is expected

@@ -42,7 +42,7 @@ COPY --link --from=tools /usr/bin/tini /usr/bin/tini
 RUN --mount=type=bind,from=tools,source=/usr,target=/tools \
     --mount=type=cache,target=/var/cache/uv \
     /tools/local/bin/uv pip install "fastapi>=0.120" "uvloop>=0.22; sys_platform != 'win32'" \
- && PYTHONDONTWRITEBYTECODE= python -c "import argparse, ctypes, difflib, fastapi, jsonschema_rs, msgspec, python_multipart, structlog, urllib3, uvicorn.main, uvloop, yaml" \
+ && PYTHONDONTWRITEBYTECODE= python -c "import argparse, ctypes, difflib, fastapi, jsonschema_rs, msgspec, prometheus_client, psutil, python_multipart, structlog, urllib3, uvicorn.main, uvloop, yaml" \
  && find /usr/local/lib -regex '.*-packages/\(httptools\|uvloop\|yaml\)/.*\.so' -exec env LD_LIBRARY_PATH=/tools/lib/$(uname -m)-linux-gnu /tools/bin/strip --strip-unneeded {} +
 
 # What `servekit build` compares when it looks for a base image that fits.

@@ -41,7 +41,7 @@ COPY --from=tools /usr/bin/tini /usr/bin/tini
 RUN pip install --no-cache-dir uv==0.9.0 \
  && uv pip install "fastapi>=0.120" "uvloop>=0.22; sys_platform != 'win32'" \
  && pip uninstall --yes uv \
- && PYTHONDONTWRITEBYTECODE= python -c "import argparse, ctypes, difflib, fastapi, jsonschema_rs, msgspec, python_multipart, structlog, urllib3, uvicorn.main, uvloop, yaml"
+ && PYTHONDONTWRITEBYTECODE= python -c "import argparse, ctypes, difflib, fastapi, jsonschema_rs, msgspec, prometheus_client, psutil, python_multipart, structlog, urllib3, uvicorn.main, uvloop, yaml"
 
 # System packages, from build.system_packages.
 RUN apt-get update \

@@ -40,7 +40,7 @@ RUN --mount=type=bind,source=.servekit/install/runtime.lock,target=/run/servekit
     --mount=type=bind,from=tools,source=/usr,target=/tools \
     --mount=type=cache,target=/var/cache/uv \
     /tools/local/bin/uv pip install -r /run/servekit/install/runtime.lock \
- && PYTHONDONTWRITEBYTECODE= python -c "import argparse, ctypes, difflib, fastapi, jsonschema_rs, msgspec, python_multipart, structlog, urllib3, uvicorn.main, uvloop, yaml" \
+ && PYTHONDONTWRITEBYTECODE= python -c "import argparse, ctypes, difflib, fastapi, jsonschema_rs, msgspec, prometheus_client, psutil, python_multipart, structlog, urllib3, uvicorn.main, uvloop, yaml" \
  && find /usr/local/lib -regex '.*-packages/\(httptools\|uvloop\|yaml\)/.*\.so' -exec env LD_LIBRARY_PATH=/tools/lib/$(uname -m)-linux-gnu /tools/bin/strip --strip-unneeded {} +
 
 # servekit itself, at the version that builds. It changes less often than what a project needs.
