@@ -20,7 +20,7 @@ from servekit.runtime.model import Model
 from servekit.runtime.observer import PoolObserver
 from servekit.runtime.pool import Pool
 from servekit.server.packages import list_packages, list_system_packages, read_distribution
-from servekit.spec import Spec, load_spec
+from servekit.spec import Range, Spec, load_spec
 
 __all__ = ["describe", "main"]
 
@@ -69,7 +69,7 @@ def _describe_model(model: Model) -> dict[str, Any]:
 
 
 async def _load(spec: Spec) -> Model:
-    serve = spec.serve.model_copy(update={"workers": 1, "isolation": "process"})
+    serve = spec.serve.model_copy(update={"workers": Range(1, 1), "gpus_per_worker": None, "isolation": "process"})
     pool = Pool(spec.model_copy(update={"serve": serve}), python=sys.executable, observer=_Observer())
     try:
         await pool.start()
