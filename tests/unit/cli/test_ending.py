@@ -15,31 +15,30 @@ def test_a_signal_unwinds_the_stack(number: signal.Signals, code: int) -> None:
     assert ended.value.code == code
 
 
-@pytest.mark.parametrize("again", [signal.SIGINT, signal.SIGTERM])
-def test_the_same_wish_again_does_not_disturb_the_clean_up(again: signal.Signals) -> None:
-    cleaned = False
-
-    with pytest.raises(KeyboardInterrupt), terminable():
+def clean_up_after(first: signal.Signals, again: signal.Signals) -> None:
+    """End a block, and get another signal during its clean-up."""
+    with terminable():
         try:
             with terminable():
-                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(first)
         finally:
             signal.raise_signal(again)
-            cleaned = True
 
-    assert cleaned
+
+@pytest.mark.parametrize("again", [signal.SIGINT, signal.SIGTERM])
+def test_the_same_wish_again_does_not_disturb_the_clean_up(again: signal.Signals) -> None:
+    with pytest.raises(KeyboardInterrupt) as ended:
+        clean_up_after(signal.SIGINT, again)
+
+    assert ended.value.__context__ is None
 
 
 def test_a_later_signal_ends_the_clean_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 0.0
-    monkeypatch.setattr("servekit_cli.ending.time.monotonic", lambda: now)
+    now = iter([0.0, 2.0])
+    monkeypatch.setattr("servekit_cli.ending.time.monotonic", lambda: next(now))
 
-    with pytest.raises(SystemExit), terminable():
-        try:
-            signal.raise_signal(signal.SIGINT)
-        finally:
-            now = 2.0
-            signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(SystemExit):
+        clean_up_after(signal.SIGINT, signal.SIGTERM)
 
 
 def test_what_is_ignored_stays_ignored() -> None:
