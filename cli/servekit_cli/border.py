@@ -43,6 +43,7 @@ EXIT_CODES: Final = {
     13: "the container did not start or ended early",
     14: "weights are missing or wrong",
     _BUG: "a fault of servekit itself",
+    129: "its terminal went away",
     INTERRUPTED: "interrupted",
     _PIPE_CLOSED: "the reader of the output went away",
     143: "terminated",

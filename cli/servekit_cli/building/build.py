@@ -19,6 +19,7 @@ from servekit_cli.building.memory import Memory
 from servekit_cli.building.network import read_proxies, usable_secrets
 from servekit_cli.building.weights import provide_weights
 from servekit_cli.container.description import describe_image
+from servekit_cli.container.ownership import sweep
 from servekit_cli.ending import terminable
 from servekit_cli.engine import (
     BuildRequest,
@@ -133,6 +134,7 @@ def _build(engine: Engine, spec: Spec, options: BuildOptions, request: BuildRequ
         memory = Memory(nameless)
         if memory.description is None:
             view.tell("Importing the predictor in the image...")
+            sweep(engine)  # a build that was killed has left the container that it asked
             memory.description = describe_image(
                 engine, nameless, platform=options.platform, seconds=spec.serve.setup_timeout
             )

@@ -1,7 +1,8 @@
 """Which process a container belongs to, and the removal of those whose process is gone.
 
 A container that runs ends by itself when its command is gone (see `leash`), and the engine then removes
-it. What is left for the next command to clear away is one that was made and never started.
+it. What is left for the next command to clear away is one that was made and never started, and one in
+which a build that was killed has asked an image what is in it.
 """
 
 import contextlib

@@ -90,7 +90,7 @@ def sync_context(folder: Path, entries: Iterable[ContextEntry], *, may_link: boo
     Args:
         folder: Made if need be. Whatever else is in it is removed.
         entries: What it shall hold; the folders above an entry need not be named.
-        may_link: Whether files may be hard links, which is wrong for a folder that somebody edits.
+        may_link: Whether files may be hard links, which is wrong for a folder that somebody has named and edits.
 
     Raises:
         ImageBuildError: Something cannot be read or written, or vanished meanwhile.
@@ -105,7 +105,7 @@ def sync_context(folder: Path, entries: Iterable[ContextEntry], *, may_link: boo
         for path in sorted(wanted):
             _bring_up_to_date(folder / path, wanted[path], may_link=may_link)
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise _unwritable(folder, error, has_own_name=not may_link) from error
 
 
 def _list_parents(path: str) -> Iterator[str]:
@@ -156,6 +156,7 @@ def _put_file(place: Path, source: Path, *, may_link: bool) -> None:
     is_same = present and (present.st_size, present.st_mtime_ns) == (wanted.st_size, wanted.st_mtime_ns)
     if present and is_same and stat.S_IMODE(present.st_mode) == mode and not os.path.samestat(present, wanted):
         return
+    _check_readable(source)
     with _replacing(place) as part:
         shutil.copyfile(source, part)
         part.chmod(mode)
@@ -168,6 +169,16 @@ def _stat_source(source: Path) -> os.stat_result:
     except FileNotFoundError as error:
         raise ImageBuildError(
             f"{source} was there a moment ago and now is not.\nBuild again when nothing changes the project meanwhile."
+        ) from error
+
+
+def _check_readable(source: Path) -> None:
+    try:
+        source.open("rb").close()
+    except OSError as error:
+        raise ImageBuildError(
+            f"{source} cannot be read: {error.strerror}.\n"
+            "Give yourself the right to, or name it in .dockerignore if the predictor does not need it."
         ) from error
 
 
@@ -224,8 +235,9 @@ def _replacing(place: Path) -> Generator[Path]:
         raise
 
 
-def _unwritable(folder: Path, error: OSError) -> ImageBuildError:
+def _unwritable(folder: Path, error: OSError, *, has_own_name: bool = False) -> ImageBuildError:
+    way_out = "name" if has_own_name else "set SERVEKIT_CACHE_DIR to"
     return ImageBuildError(
         f"The build context cannot be made in {folder}: {error.filename or folder}: {error.strerror}.\n"
-        "Make room there, or set SERVEKIT_CACHE_DIR to another folder."
+        f"Make room there, or {way_out} another folder."
     )

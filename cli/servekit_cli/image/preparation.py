@@ -137,11 +137,21 @@ def _read_dockerfile(spec: Spec) -> str | None:
 
 def _list_own(own: OwnSource, engine: EngineFacts) -> Iterator[ContextEntry]:
     if own.wheel is not None:
-        folder = cache_directory() / "wheels"
-        folder.mkdir(parents=True, exist_ok=True)
-        yield ContextEntry(f".servekit/{own.wheel}", source=own.write_wheel(folder))
+        yield ContextEntry(f".servekit/{own.wheel}", source=_write_wheel(own))
     if engine.ca_file is not None:
         yield ContextEntry(".servekit/ca.pem", source=engine.ca_file)
+
+
+def _write_wheel(own: OwnSource) -> Path:
+    folder = cache_directory() / "wheels"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return own.write_wheel(folder)
+    except OSError as error:
+        raise ImageBuildError(
+            f"servekit's own package is kept in {folder}, and nothing can be made there: {error.strerror}.\n"
+            "Set SERVEKIT_CACHE_DIR to a folder that can be written to."
+        ) from error
 
 
 def _list_installation(root: Path, installation: Installation) -> Iterator[ContextEntry]:

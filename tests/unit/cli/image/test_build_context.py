@@ -170,6 +170,29 @@ def test_a_place_that_cannot_be_written_to_is_told_with_the_way_out(tmp_path: Pa
         sync_context(tmp_path / "file" / "context", [])
 
 
+def test_a_folder_that_somebody_named_is_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(ImageBuildError, match=r"(.|\n)*or name another folder"):
+        sync_context(tmp_path / "file" / "context", [], may_link=False)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user who may not read root's files")
+def test_a_file_that_cannot_be_read_is_told(folder: Path, source: Path) -> None:
+    source.chmod(0o000)
+    folder.mkdir()
+    folder.chmod(0o777)
+    for parent in folder.parents:
+        if parent.stat().st_mode & 0o777 == 0o700:  # pytest's own, however many
+            parent.chmod(0o755)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(ImageBuildError, match=r"cannot be read: Permission denied(.|\n)*\.dockerignore"):
+            sync_context(folder, [ContextEntry("a.txt", source=source)])
+    finally:
+        os.seteuid(0)
+
+
 def _hold(folder: Path, held: Event, release: Event) -> None:
     with lock_context(folder):
         held.set()

@@ -192,3 +192,10 @@ def test_the_command_to_build_by_hand_passes_the_secrets() -> None:
     assert describe_build_command(Path("out"), secrets) == (
         "docker build --secret 'id=ca,src=/etc/my ca.pem' --secret id=token,env=VARIABLE out"
     )
+
+
+def test_a_cache_that_cannot_be_written_to_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVEKIT_CACHE_DIR", "/dev/null")
+
+    with pytest.raises(ImageBuildError, match=r"/dev/null/wheels.*Not a directory(.|\n)*SERVEKIT_CACHE_DIR"):
+        prepare_build(load(project), EngineFacts())
