@@ -187,7 +187,7 @@ class Crew:
     def give_up(self, worker: WorkerHandle) -> None:
         """Retire a worker with code that does not stop; another one takes its place at once."""
         self.retire(worker, DeathCause.STUCK)
-        self.places.fill()
+        self.places.fill(after_loss=True)
 
     def replace(self, worker: WorkerHandle, reason: str) -> None:
         """Start a successor of a worker, which goes when that is ready."""

@@ -83,11 +83,15 @@ class Places:
         for worker in ready[: max(0, -self._count_empty())]:
             self._crew.retire(worker, DeathCause.SCALED_DOWN)
 
-    def fill(self) -> None:
-        """Start workers for the empty places, but for those that wait until a pause is over."""
+    def fill(self, *, after_loss: bool = False) -> None:
+        """Start workers for the empty places, but for those that wait until a pause is over.
+
+        Args:
+            after_loss: They are empty because workers are gone, or go, and not because there are more places.
+        """
         for _ in range(self._count_empty() - self._pending):
             self._pending += 1
-            self._crew.spawn(self._start_pending())
+            self._crew.spawn(self._start_pending(is_replacement=after_loss))
 
     def replace(self, worker: WorkerHandle) -> bool:
         """Start a successor of a worker, which goes when that is ready; say whether it was begun."""
@@ -143,9 +147,9 @@ class Places:
     async def _start_workers(self, count: int) -> None:
         await asyncio.gather(*(self._crew.start_worker(self.generation) for _ in range(count)))
 
-    async def _start_pending(self) -> None:
+    async def _start_pending(self, *, is_replacement: bool) -> None:
         self._pending -= 1
-        await self._crew.start_worker(self.generation)
+        await self._crew.start_worker(self.generation, is_replacement=is_replacement)
 
     async def _refill(self, gone: WorkerHandle, pause: float) -> None:
         self._pending += gone.replaces is None
@@ -170,7 +174,7 @@ class Places:
         self.generation -= 1
         if self._crew.is_ready:
             self._crew.setups.failure = None
-        self.fill()
+        self.fill(after_loss=True)
 
     def _count_empty(self) -> int:
         return self.size - len(self._list_holders())

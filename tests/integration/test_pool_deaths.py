@@ -109,6 +109,9 @@ async def test_code_that_does_not_stop_is_the_cause(run_pool: RunPool, listener:
         pool.cancel(prediction, "enough")
 
         assert await listener.next_cause() is DeathCause.STUCK
+        await asyncio.wait_for(pool.ready(), 20)
+
+    assert [worker.is_replacement for worker in listener.started] == [False, True]
 
 
 @pytest.mark.parametrize(
