@@ -1,6 +1,7 @@
-"""The program of a worker process: `python -u -P -m servekit.runtime.child SETTINGS PARENT FD`.
+"""The program of a worker process: `python -u -P -m servekit.runtime.child SETTINGS PARENT SOCKET STACKS`.
 
-Started fresh by the server, never forked from it. It speaks over the socket that it inherits as FD;
+Started fresh by the server, never forked from it. It speaks over the socket that it inherits as SOCKET, and
+writes its stacks into STACKS when it gets `STACK_SIGNAL`, whatever the model does. Its
 file descriptors 1 and 2 are pipes to the server, so whatever C code or a child process of the model
 writes there cannot disturb the protocol. It ends when its socket does. Should its loop be held up
 by the model at that moment, the kernel ends it together with its parent (Linux).
@@ -9,6 +10,7 @@ by the model at that moment, the kernel ends it together with its parent (Linux)
 import asyncio
 import contextlib
 import ctypes
+import faulthandler
 import os
 import signal
 import socket
@@ -20,6 +22,7 @@ from servekit.runtime.link import SocketLink
 from servekit.runtime.logs import routed_output
 from servekit.runtime.protocol import ToServer, ToWorker, decode_to_worker
 from servekit.runtime.settings import WorkerSettings
+from servekit.runtime.stack import STACK_SIGNAL
 from servekit.runtime.worker import Worker
 
 __all__ = ["main"]
@@ -31,6 +34,7 @@ def main(arguments: list[str]) -> None:
     _die_with_parent(int(arguments[1]))
     connection = socket.socket(fileno=int(arguments[2]))
     connection.set_inheritable(False)
+    _write_stacks_into(int(arguments[3]))
     # Ctrl-C in a terminal reaches the whole process group; the server decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner, routed_output():
@@ -39,6 +43,12 @@ def main(arguments: list[str]) -> None:
     sys.stderr.flush()
     # Threads that the model started must not keep a worker alive that is done.
     os._exit(0)
+
+
+def _write_stacks_into(pipe: int) -> None:
+    os.set_inheritable(pipe, False)
+    if STACK_SIGNAL is not None:
+        faulthandler.register(STACK_SIGNAL, file=pipe, all_threads=True)
 
 
 async def _serve(settings: WorkerSettings, connection: socket.socket) -> None:

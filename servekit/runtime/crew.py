@@ -15,10 +15,12 @@ from servekit.errors import NotReadyError, ServekitError, SetupError
 from servekit.runtime.capacity import Capacity
 from servekit.runtime.death import DeathCause
 from servekit.runtime.devices import Devices
-from servekit.runtime.handle import ProcessHandle, ThreadHandle, WorkerHandle, WorkerState
+from servekit.runtime.handle import WorkerHandle, WorkerState
 from servekit.runtime.health import HealthChecks
 from servekit.runtime.model import Model
+from servekit.runtime.oom import OomKills
 from servekit.runtime.places import Places
+from servekit.runtime.process_handle import ProcessHandle
 from servekit.runtime.protocol import (
     Completed,
     Health,
@@ -26,6 +28,7 @@ from servekit.runtime.protocol import (
     Log,
     Metric,
     Outputs,
+    Pong,
     Ready,
     Setup,
     SetupFailed,
@@ -34,6 +37,7 @@ from servekit.runtime.protocol import (
 )
 from servekit.runtime.settings import WorkerSettings
 from servekit.runtime.setups import Setups, explain_death, explain_failure
+from servekit.runtime.thread_handle import ThreadHandle
 from servekit.spec import ServeSpec
 
 __all__ = ["Crew", "CrewEvents"]
@@ -108,6 +112,7 @@ class Crew:
         self._events = events
         self._python = python
         self._count = 0
+        self._oom_kills = OomKills()
         self._health = HealthChecks(serve.healthcheck_timeout)
         self._may_set_up = False
         self._is_closing = False
@@ -281,6 +286,8 @@ class Crew:
                 self._on_setup_failed(worker, message)
             case Health():
                 self._health.take(message)
+            case Pong():
+                worker.pulse.take(message)
             case Log():
                 self.on_output(worker, message.source, message.text)
             case _:
@@ -296,7 +303,8 @@ class Crew:
             environment["CUDA_VISIBLE_DEVICES"] = environment["SERVEKIT_DEVICE"] = ",".join(devices)
         if self._capacity.threads is not None:
             environment["OMP_NUM_THREADS"] = str(self._capacity.threads)
-        worker = ProcessHandle(self._count, self._settings, self, self._python, {**os.environ, **environment})
+        environment = {**os.environ, **environment}
+        worker = ProcessHandle(self._count, self._settings, self, self._python, environment, self._oom_kills)
         worker.devices = devices
         return worker
 

@@ -15,6 +15,7 @@ class DeathCause(StrEnum):
         SIGNAL: It was ended by a signal without a name of its own here.
         SETUP_FAILED: The predictor could not be imported, or its setup raised.
         SETUP_TIMEOUT: Import and setup took longer than `serve.setup_timeout`.
+        OOM: The kernel killed it for the memory it took; SIGKILL if that cannot be known.
         DISCONNECTED: Its socket closed while its process lived on.
         HANG: It did not answer, and was replaced.
         STUCK: A prediction on it did not stop when asked, and it was replaced.
@@ -35,6 +36,7 @@ class DeathCause(StrEnum):
     SIGNAL = "signal"
     SETUP_FAILED = "setup_failed"
     SETUP_TIMEOUT = "setup_timeout"
+    OOM = "oom"
     DISCONNECTED = "disconnected"
     HANG = "hang"
     STUCK = "stuck"
@@ -44,8 +46,10 @@ class DeathCause(StrEnum):
     SHUTDOWN = "shutdown"
 
 
-def find_cause(code: int) -> DeathCause:
-    """Tell from the exit code of a process, as `subprocess` gives it, what ended it."""
+def find_cause(code: int, *, is_oom: bool | None = None) -> DeathCause:
+    """Tell what ended a process; the arguments are those of `describe_exit`."""
+    if is_oom and code == -signal.SIGKILL:
+        return DeathCause.OOM
     if code >= 0:
         return DeathCause.EXIT
     try:
@@ -55,7 +59,6 @@ def find_cause(code: int) -> DeathCause:
 
 
 _LIKELY_CAUSES = {
-    signal.SIGKILL: "most likely the kernel's out-of-memory killer, or somebody's kill -9",
     signal.SIGSEGV: "a segmentation fault in native code that the model uses",
     signal.SIGBUS: "a bus error in native code, often a full /dev/shm or a truncated memory-mapped file",
     signal.SIGABRT: "native code that the model uses gave up (abort)",
@@ -65,18 +68,21 @@ _LIKELY_CAUSES = {
 }
 
 
-def describe_exit(code: int, cause: DeathCause | None = None) -> str:
+_KILL_CAUSES = {
+    True: "the kernel's out-of-memory killer ended it. Give the container more memory, or let the model take less: "
+    "fewer workers (serve.workers), or fewer predictions at once (serve.concurrency)",
+    False: "somebody's kill -9; the kernel's out-of-memory killer has not struck here",
+    None: "most likely the kernel's out-of-memory killer, or somebody's kill -9",
+}
+
+
+def describe_exit(code: int, *, is_oom: bool | None = None) -> str:
     """Put the exit code of a process into words.
 
     Args:
         code: As `subprocess` gives it: the exit code, or minus the number of a signal.
-        cause: Why it was ended, if that is known: the signal may have been ours.
+        is_oom: Whether the kernel has killed a process for memory; None if that cannot be known.
     """
-    if cause is DeathCause.DISCONNECTED:
-        return (
-            "the worker process closed its connection to the server and was killed; most likely the model, "
-            "or a library, closed file descriptors that it did not open"
-        )
     if code >= 0:
         return (
             f"the worker process exited with code {code}; most likely the model, or a library, called os._exit({code})"
@@ -85,5 +91,5 @@ def describe_exit(code: int, cause: DeathCause | None = None) -> str:
         name = signal.Signals(-code)
     except ValueError:
         return f"the worker process was ended by signal {-code}"
-    likely = _LIKELY_CAUSES.get(name)
-    return f"the worker process was ended by {name.name}" + (f": {likely}" if likely else "")
+    cause = _KILL_CAUSES[is_oom] if name is signal.SIGKILL else _LIKELY_CAUSES.get(name)
+    return f"the worker process was ended by {name.name}" + (f": {cause}" if cause else "")

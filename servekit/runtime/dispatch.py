@@ -20,6 +20,7 @@ from servekit.runtime.handle import WorkerHandle
 from servekit.runtime.observer import PoolObserver
 from servekit.runtime.prediction import Prediction, Status
 from servekit.runtime.protocol import Cancel, Completed, Log, Metric, Outputs, Pause, Resume, Run, ToServer
+from servekit.runtime.pulse import Hang
 from servekit.runtime.queue import WaitingLine
 from servekit.runtime.recycler import Recycler
 from servekit.runtime.settings import WorkerSettings
@@ -229,6 +230,23 @@ class Dispatcher:
             while (prediction := self._queue.take()) is not None:
                 prediction.is_refused = True
                 self._end(prediction, Status.FAILED, self._not_ready_text())
+
+    # ------------------------------------------------------------------ WatchEvents
+
+    def on_worker_blocked(self, worker: WorkerHandle, hang: Hang) -> None:
+        """Pass it on; the worker gets nothing new until it answers again."""
+        self._observer.worker_blocked(worker, hang)
+
+    def on_worker_unblocked(self, worker: WorkerHandle, hang: Hang) -> None:
+        """Use its slots again."""
+        self._observer.worker_unblocked(worker, hang)
+        self._fill_slots()
+
+    def on_worker_given_up(self, worker: WorkerHandle, reason: str) -> None:
+        """End its predictions now: a process in the kernel's hands takes its time to die."""
+        for key, prediction in list(worker.running.items()):
+            worker.stuck.add(key)
+            self._end(prediction, *self._ending.get(key, (Status.FAILED, reason)))
 
     # ------------------------------------------------------------------ slots
 

@@ -26,8 +26,11 @@ class HealthChecks:
         self._waiting: dict[int, tuple[WorkerHandle, asyncio.Future[str | None]]] = {}
 
     async def ask(self, workers: Iterable[WorkerHandle]) -> str | None:
-        """Ask workers at the same time; return the first complaint, or None when all are well."""
-        complaints = await asyncio.gather(*(self._ask_one(worker) for worker in workers))
+        """Ask workers at the same time; return the first complaint, or None when all are well.
+
+        Those that are known to be blocked are not asked: whoever wants to know would wait for them in vain.
+        """
+        complaints = await asyncio.gather(*(self._ask_one(worker) for worker in workers if worker.pulse.hang is None))
         return next((complaint for complaint in complaints if complaint is not None), None)
 
     def take(self, answer: Health) -> None:

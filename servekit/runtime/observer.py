@@ -7,6 +7,7 @@ from typing import Any
 from servekit.errors import ServekitError
 from servekit.runtime.handle import WorkerHandle
 from servekit.runtime.prediction import Prediction
+from servekit.runtime.pulse import Hang
 
 __all__ = ["PoolObserver", "join_observers"]
 
@@ -28,6 +29,12 @@ class PoolObserver:
 
     def worker_stuck(self, worker: WorkerHandle, prediction: Prediction) -> None:
         """A prediction did not stop when asked; its worker will be replaced."""
+
+    def worker_blocked(self, worker: WorkerHandle, hang: Hang) -> None:
+        """A ready worker does not answer; told once for each time."""
+
+    def worker_unblocked(self, worker: WorkerHandle, hang: Hang) -> None:
+        """It answers again."""
 
     def worker_output(self, worker: WorkerHandle, source: str, text: str) -> None:
         """A worker printed outside predictions."""

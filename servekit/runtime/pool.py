@@ -22,6 +22,7 @@ from servekit.runtime.observer import PoolObserver
 from servekit.runtime.prediction import Prediction
 from servekit.runtime.scratch import ScratchFolder, sweep
 from servekit.runtime.settings import WorkerSettings
+from servekit.runtime.watchdog import Watchdog
 from servekit.spec import Spec
 
 __all__ = ["Pool"]
@@ -59,6 +60,7 @@ class Pool:
             self.forget,
         )
         self._crew = self._dispatcher.crew
+        self._watchdog = Watchdog(lambda: self._crew.workers, self._dispatcher, spec.serve.hang_timeout)
         self._keys = itertools.count(1)
         self._cleanups: set[asyncio.Future[None]] = set()
         self._exits = ExitStack()
@@ -70,6 +72,7 @@ class Pool:
         self._clean_up(sweep)
         if self._isolation == "thread":
             self._exits.enter_context(routed_output())
+        self._watchdog.start()
         await self._crew.places.open()
         self._dispatcher.open()
 
@@ -115,6 +118,7 @@ class Pool:
             grace_seconds: How long `teardown` may take. With 0 the workers are killed.
         """
         self._dispatcher.close()
+        await self._watchdog.close()
         await self._crew.close(grace_seconds)
         if self._cleanups:
             await asyncio.wait(self._cleanups)
@@ -168,6 +172,17 @@ class Pool:
     def workers(self) -> list[WorkerHandle]:
         """The workers that are not dead."""
         return self._crew.workers
+
+    @property
+    def blocked_workers(self) -> list[WorkerHandle]:
+        """Those of the workers that do not answer at the moment."""
+        return [worker for worker in self._crew.workers if worker.pulse.hang is not None]
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether all workers that could take predictions are blocked."""
+        able = [worker for worker in self._crew.workers if worker.is_able]
+        return bool(able) and all(worker.pulse.hang is not None for worker in able)
 
     @property
     def has_abandoned_threads(self) -> bool:

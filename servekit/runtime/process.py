@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import IO, cast
 
+from servekit.runtime.stack import StackPipe
+
 __all__ = ["ChildProcess"]
 
 
@@ -27,7 +29,8 @@ class ChildProcess:
     child asks the kernel to end it with the thread that started it.
 
     Args:
-        command: Program and arguments; the number of the child's end of the socket is added at the end.
+        command: Program and arguments; the numbers of the child's ends of the socket and of the pipe for its
+            stacks are added at the end.
         folder: Where it runs.
         environment: Its environment variables.
 
@@ -38,22 +41,26 @@ class ChildProcess:
     def __init__(self, command: Sequence[str], folder: str, environment: Mapping[str, str]) -> None:
         self._loop = asyncio.get_running_loop()
         self.socket, theirs = socket.socketpair()
+        self.stacks = StackPipe()
+        ends = (theirs.fileno(), self.stacks.write_end)
         try:
             self._process = subprocess.Popen(
-                [*command, str(theirs.fileno())],
+                [*command, *map(str, ends)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=ends,
                 cwd=folder,
                 env=environment,
                 start_new_session=True,
             )
         except BaseException:
             self.socket.close()
+            self.stacks.close()
             raise
         finally:
             theirs.close()
+            self.stacks.hand_over()
         self._exit_code: asyncio.Future[int] = self._loop.create_future()
         self._pipes: list[_Pipe] = []
         self._unread = [("stdout", self._process.stdout), ("stderr", self._process.stderr)]
@@ -83,19 +90,26 @@ class ChildProcess:
         """Wait for its end; return the exit code, or minus the number of the signal that ended it."""
         return await asyncio.shield(self._exit_code)
 
-    async def close(self, patience_seconds: float) -> None:
-        """After its end: end what it has started, read what is left in the pipes, and close them."""
-        self._end_group()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience_seconds):
-                for pipe in self._pipes:
-                    await pipe.ended.wait()
+    async def output_ended(self) -> None:
+        """Wait until nobody can write to the pipes any more, and all of it is read."""
+        for pipe in self._pipes:
+            await pipe.ended.wait()
+
+    def end_group(self) -> None:
+        """End now what it has started, and itself."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS refuses a group of zombies
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """After its end: close the pipes."""
+        self.stacks.close()
         for pipe in self._pipes:
             pipe.close()
 
     def let_go(self) -> None:
         """Close the socket and the pipes, as far as no loop has taken them over yet."""
         self.socket.close()
+        self.stacks.close()
         for _, stream in self._unread:
             if stream is not None:
                 stream.close()
@@ -103,11 +117,7 @@ class ChildProcess:
     def kill(self) -> None:
         """End it now, with all that it has started."""
         if self.is_alive:
-            self._end_group()
-
-    def _end_group(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS refuses a group of zombies
-            os.killpg(self.pid, signal.SIGKILL)
+            self.end_group()
 
     def _wait(self) -> None:
         code = self._process.wait()

@@ -25,6 +25,8 @@ __all__ = [
     "Metric",
     "Outputs",
     "Pause",
+    "Ping",
+    "Pong",
     "Ready",
     "Resume",
     "Run",
@@ -96,7 +98,13 @@ class Shutdown(Message, tag=6):
     """Run `teardown` and exit."""
 
 
-ToWorker = Setup | Run | Cancel | Pause | Resume | HealthCheck | Shutdown
+class Ping(Message, tag=7):
+    """Say that you live."""
+
+    number: int
+
+
+ToWorker = Setup | Run | Cancel | Pause | Resume | HealthCheck | Shutdown | Ping
 
 # ------------------------------------------------------------------ worker to server
 
@@ -175,7 +183,17 @@ class Health(Message, tag=7):
     error: str | None = None
 
 
-ToServer = Loaded | Ready | SetupFailed | Outputs | Log | Metric | Completed | Health
+class Pong(Message, tag=8):
+    """The loop's answer to `Ping`.
+
+    `threads_seconds` says for how long a job has been waiting for a predict thread that should be free.
+    """
+
+    number: int
+    threads_seconds: float = 0.0
+
+
+ToServer = Loaded | Ready | SetupFailed | Outputs | Log | Metric | Completed | Health | Pong
 
 _LENGTH = struct.Struct(">I")
 _LENGTH_SIZE = _LENGTH.size

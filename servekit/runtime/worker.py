@@ -33,6 +33,8 @@ from servekit.runtime.protocol import (
     Loaded,
     Log,
     Pause,
+    Ping,
+    Pong,
     Ready,
     Resume,
     Run,
@@ -42,6 +44,7 @@ from servekit.runtime.protocol import (
     ToServer,
     ToWorker,
 )
+from servekit.runtime.pulse import ThreadProbe
 from servekit.runtime.settings import WorkerSettings
 from servekit.scope import bind_sink
 from servekit.signature import Signature, inspect_signature
@@ -79,6 +82,7 @@ class Worker:
         self._loaded: LoadedPredictor | None = None
         self._handle: PredictorHandle | None = None
         self._closing = False
+        self._threads = ThreadProbe(self.executor)
         self._checkup: asyncio.Future[str | None] | None = None
 
     async def drained(self) -> None:
@@ -103,6 +107,8 @@ class Worker:
                     execution.start()
                 case Cancel() | Pause() | Resume():
                     self._steer(message)
+                case Ping():
+                    self.post(Pong(message.number, self._threads.ask(has_free_thread=self._has_free_thread)))
                 case HealthCheck():
                     self._spawn(self._check_health(message.number))
                 case Setup():
@@ -132,6 +138,12 @@ class Worker:
             execution.pause()
         else:
             execution.resume()
+
+    @property
+    def _has_free_thread(self) -> bool:
+        """Whether a sync predictor that is ready has a thread on which nothing runs."""
+        is_ready = self._handle is not None and not self._closing
+        return is_ready and not self.signature.is_async and len(self._running) < self.settings.concurrency
 
     def _spawn(self, body: Any) -> None:
         """Run something of the worker's own, under an empty Context and owned by the worker."""

@@ -6,9 +6,11 @@ from enum import StrEnum
 from importlib.metadata import version
 from typing import Any
 
+import msgspec
+
 from servekit.runtime.pool import Pool
 
-__all__ = ["State", "check_health", "explain_unreadiness", "state_of"]
+__all__ = ["BlockedWorker", "State", "check_health", "explain_unreadiness", "list_blocked", "state_of"]
 
 
 class State(StrEnum):
@@ -19,7 +21,7 @@ class State(StrEnum):
         READY: Predictions are taken and there is a free slot.
         BUSY: All slots are taken, or the server is shutting down.
         SETUP_FAILED: No worker could be made ready so far.
-        UNHEALTHY: The predictor's own healthcheck complains.
+        UNHEALTHY: The predictor's own healthcheck complains, or all workers are blocked.
         DEFUNCT: Workers had been ready, died, and cannot be made ready again.
     """
 
@@ -47,10 +49,41 @@ def explain_unreadiness(pool: Pool) -> str | None:
     if pool.is_draining:
         return "the server is shutting down"
     if pool.is_ready:
-        return None
+        return explain_block(pool)
     if pool.failure is not None:
         return str(pool.failure)
     return "setup has not finished yet"
+
+
+def explain_block(pool: Pool) -> str | None:
+    """Return why nothing moves although workers are ready, or None when one of them answers."""
+    if not pool.is_blocked:
+        return None
+    workers = [
+        f"worker {worker.number}: {hang.describe()}" for worker in pool.blocked_workers if (hang := worker.pulse.hang)
+    ]
+    return f"no worker answers ({'; '.join(workers)}); the server's log shows where they are blocked"
+
+
+class BlockedWorker(msgspec.Struct):
+    """A worker that does not answer, as health answers show it."""
+
+    worker: int
+    pid: int | None
+    since: datetime
+    seconds: float
+    blocked: str
+
+
+def list_blocked(pool: Pool) -> list[BlockedWorker]:
+    """Return the workers that do not answer."""
+    return [
+        BlockedWorker(
+            worker.number, worker.pid, datetime.fromtimestamp(hang.since, UTC), round(hang.seconds, 1), hang.where
+        )
+        for worker in pool.blocked_workers
+        if (hang := worker.pulse.hang) is not None
+    ]
 
 
 async def check_health(pool: Pool, *, was_ready: bool) -> dict[str, Any]:
@@ -68,10 +101,13 @@ async def check_health(pool: Pool, *, was_ready: bool) -> dict[str, Any]:
         "version": {"servekit": version("servekit"), "python": platform.python_version()},
     }
     if state in (State.READY, State.BUSY) and not pool.is_draining:
-        complaint = await pool.check_health()
+        complaint = explain_block(pool) or await pool.check_health()
         if complaint is not None:
             answer["status"] = State.UNHEALTHY
             answer["user_healthcheck_error"] = complaint
+    blocked = list_blocked(pool)
+    if blocked:
+        answer["blocked"] = blocked
     return answer
 
 

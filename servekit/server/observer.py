@@ -10,6 +10,7 @@ from servekit.runtime.failure import hint_at_package
 from servekit.runtime.handle import WorkerHandle
 from servekit.runtime.observer import PoolObserver
 from servekit.runtime.prediction import Prediction, Status
+from servekit.runtime.pulse import Hang
 from servekit.server.output import MAX_LINE, OutputLog
 from servekit.store import Store
 
@@ -20,6 +21,9 @@ __all__ = ["ServerObserver"]
 
 _MAX_TRACEBACK = 16_384
 """Longer tracebacks lose their middle: where it began and how it ended say most."""
+
+_MAX_NAMED = 10
+"""How many predictions of a blocked worker its line names."""
 
 
 class ServerObserver(PoolObserver):
@@ -69,6 +73,24 @@ class ServerObserver(PoolObserver):
         """Log it."""
         self._log().warning(
             "prediction did not stop when asked; its worker is replaced", worker=worker.number, prediction=prediction.id
+        )
+
+    def worker_blocked(self, worker: WorkerHandle, hang: Hang) -> None:
+        """Log it, with the stacks of its threads."""
+        self._log().warning(
+            f"worker blocked: {hang.describe()}",
+            worker=worker.number,
+            pid=worker.pid,
+            seconds=round(hang.seconds, 1),
+            blocked=hang.where,
+            predictions=[prediction.id for prediction in worker.running.values()][:_MAX_NAMED],
+            traceback=_cut_middle(hang.stack),
+        )
+
+    def worker_unblocked(self, worker: WorkerHandle, hang: Hang) -> None:
+        """Log it."""
+        self._log().warning(
+            "worker answers again", worker=worker.number, pid=worker.pid, seconds=round(hang.seconds, 1)
         )
 
     def worker_output(self, worker: WorkerHandle, source: str, text: str) -> None:

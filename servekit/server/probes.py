@@ -4,7 +4,7 @@ import msgspec
 
 from servekit.server.app import Route
 from servekit.server.exchange import Exchange
-from servekit.server.health import check_health, explain_unreadiness
+from servekit.server.health import check_health, explain_unreadiness, list_blocked
 from servekit.server.metrics.page import MetricsPage
 from servekit.server.observer import ServerObserver
 from servekit.server.problems import Refusal
@@ -22,11 +22,13 @@ def make_probes(service: Service, observer: ServerObserver) -> dict[str, Route]:
         await exchange.answer(200, b'{"status":"alive"}')
 
     async def ready(exchange: Exchange) -> None:
-        """Answer 200 when predictions are taken, else 503 with the reason."""
+        """Answer 200 when predictions are taken, else 503 with the reason; name the workers that are blocked."""
         reason = explain_unreadiness(pool)
+        blocked = list_blocked(pool)
         if reason is not None:
-            raise Refusal.unavailable(reason, 2)
-        await exchange.answer(200, b'{"status":"ready"}')
+            raise Refusal.unavailable(reason, 2, **({"blocked": blocked} if blocked else {}))
+        answer = msgspec.json.encode({"status": "ready", "blocked": blocked}) if blocked else b'{"status":"ready"}'
+        await exchange.answer(200, answer)
 
     async def health(exchange: Exchange) -> None:
         """Answer 200 with the whole state, as Cog does."""

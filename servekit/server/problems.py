@@ -4,7 +4,8 @@ A single error is a sentence. What is wrong with an input is a list, one entry p
 `loc`, `msg`, `type` and `value`: the form that clients of Cog and of FastAPI know.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ class Refusal(Exception):  # noqa: N818 - the request is at fault, not the serve
         detail: What happened, what was expected and how to mend it; or a list of problems.
         headers: Further headers of the answer.
         is_before_the_end: The request is not read to its end; the connection cannot be used again.
+        more: What else the answer tells beside `detail`.
     """
 
     def __init__(
@@ -30,16 +32,18 @@ class Refusal(Exception):  # noqa: N818 - the request is at fault, not the serve
         detail: str | Sequence[dict[str, Any]],
         *headers: tuple[bytes, bytes],
         is_before_the_end: bool = False,
+        more: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         self.status = status
         self.detail = detail
         self.headers = headers
         self.is_before_the_end = is_before_the_end
+        self.more = more
         super().__init__(status, detail)
 
     def body(self) -> bytes:
         """Return the body of the answer."""
-        return msgspec.json.encode({"detail": self.detail})
+        return msgspec.json.encode({"detail": self.detail, **self.more})
 
     @classmethod
     def invalid(cls, loc: Sequence[str | int], message: str, value: object = None) -> "Refusal":
@@ -61,9 +65,9 @@ class Refusal(Exception):  # noqa: N818 - the request is at fault, not the serve
         return cls(413, message, is_before_the_end=True)
 
     @classmethod
-    def unavailable(cls, message: str, retry_after_seconds: int) -> "Refusal":
-        """Return the answer to a request that may succeed later."""
-        return cls(503, message, (b"retry-after", b"%d" % retry_after_seconds))
+    def unavailable(cls, message: str, retry_after_seconds: int, **more: object) -> "Refusal":
+        """Return the answer to a request that may succeed later; `more` stands beside `detail`."""
+        return cls(503, message, (b"retry-after", b"%d" % retry_after_seconds), more=more)
 
 
 _NOT_READY_SECONDS = 2

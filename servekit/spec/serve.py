@@ -7,7 +7,7 @@ from pydantic import Field
 from servekit.spec.ranges import Range, WorkerRange
 from servekit.spec.section import Section
 from servekit.spec.units import Duration, PositiveDuration, PositiveSize, Size
-from servekit.spec.values import GpuShare, WorkerMemory
+from servekit.spec.values import GpuShare, HangTimeout, WorkerMemory
 
 __all__ = ["FetchSpec", "HistorySpec", "QueueSpec", "RecycleSpec", "ScalingSpec", "ServeSpec"]
 
@@ -95,6 +95,11 @@ class ServeSpec(Section):
     )
     cancel_grace: Duration = Field(
         default=5.0, description="How long a canceled prediction may take to stop before its worker is replaced."
+    )
+    hang_timeout: HangTimeout | None = Field(
+        default=None,
+        description="How long a worker may be blocked, so that its event loop or its predict threads do not answer, "
+        "before it is replaced; null for any time.",
     )
     setup_timeout: PositiveDuration = Field(default=600.0, description="How long setup may take.")
     shutdown_grace: Duration = Field(

@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from servekit.spec.units import Size
+from servekit.spec.units import PositiveDuration, Size
 
 __all__ = [
     "GpuShare",
+    "HangTimeout",
     "ImageName",
     "InsidePath",
     "SystemPackage",
@@ -107,11 +108,22 @@ def _check_worker_memory(size: int) -> int:
 
 _LEAST_WORKER_BYTES = 50_000_000
 
+
+def _check_hang_timeout(seconds: float) -> float:
+    if seconds < 1:
+        raise unfit(
+            "a worker that is only busy may take some tenths of a second to answer; at least 1s makes sense",
+            "Set it well above the longest time for which the model keeps its event loop or the GIL, such as 30s.",
+        )
+    return seconds
+
+
 Text = Annotated[str, AfterValidator(_check_not_blank)]
 InsidePath = Annotated[str, AfterValidator(_check_inside_project)]
 SystemPackage = Annotated[str, AfterValidator(_check_system_package)]
 VariableName = Annotated[str, AfterValidator(_check_variable_name)]
 VariableValue = Annotated[str, AfterValidator(_check_variable_value)]
+HangTimeout = Annotated[PositiveDuration, AfterValidator(_check_hang_timeout)]
 ImageName = Annotated[str, AfterValidator(_check_image_name)]
 GpuShare = Annotated[float, AfterValidator(_check_gpu_share)]
 WorkerMemory = Annotated[Size, AfterValidator(_check_worker_memory)]
