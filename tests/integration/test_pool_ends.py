@@ -327,7 +327,7 @@ async def test_queued_predictions_run_in_the_order_they_came(run_pool: RunPool, 
     ("end", "reason"),
     [
         ("os._exit(7)", "exited with code 7"),
-        ("os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL: most likely the kernel's out-of-memory killer"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"),
         ("ctypes.string_at(0)", "SIGSEGV: a segmentation fault"),
         ("os.abort()", "SIGABRT"),
     ],

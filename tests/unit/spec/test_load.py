@@ -235,6 +235,10 @@ CASES = {
         "predictor: a.py:P\nbuild:\n  environment:\n    OK: 1\n    A-B: 1",
         r":5: build\.environment\.A-B is .*cannot be the name of a variable",
     ),
+    "a hang_timeout that busy workers exceed": (
+        "predictor: a.py:P\nserve:\n  hang_timeout: 200ms",
+        r":3: serve\.hang_timeout is .*at least 1s makes sense\.\n  Set it well above",
+    ),
     "a key given twice": (
         "predictor: a.py:P\nserve:\n  workers: 1\n  workers: 2",
         r":4: serve\.workers is given twice, first on line 3\.\n  Keep one",

@@ -1,0 +1,43 @@
+"""How long the place of a worker that is gone stays empty."""
+
+from pathlib import Path
+
+import pytest
+
+from servekit.runtime.backoff import Backoff
+from servekit.runtime.handle import WorkerHandle
+from servekit.runtime.protocol import ToServer
+from servekit.runtime.pulse import Hang
+from servekit.runtime.settings import WorkerSettings
+from servekit.spec import Spec
+
+
+class Deaf:
+    """Worker events that nobody is interested in."""
+
+    def on_messages(self, worker: WorkerHandle, messages: list[ToServer]) -> None: ...
+    def on_output(self, worker: WorkerHandle, source: str, text: str) -> None: ...
+    def on_death(self, worker: WorkerHandle, reason: str) -> None: ...
+
+
+@pytest.fixture
+async def workers(tmp_path: Path) -> list[WorkerHandle]:
+    spec = Spec(predictor="predict.py:Predictor", path=tmp_path / "servekit.yaml")
+    return [WorkerHandle(number, WorkerSettings.from_spec(spec, tmp_path), Deaf()) for number in range(4)]
+
+
+async def test_workers_that_die_again_and_again_are_replaced_after_growing_pauses(workers: list[WorkerHandle]) -> None:
+    backoff = Backoff()
+
+    pauses = [backoff.choose(worker, had_been_ready=True) for worker in workers]
+
+    assert pauses[0] == 0.0
+    assert 1.0 <= pauses[1] <= 2.0 <= pauses[2] <= 4.0 <= pauses[3] <= 8.0
+
+
+async def test_workers_that_are_killed_for_a_hang_are_replaced_at_once(workers: list[WorkerHandle]) -> None:
+    backoff = Backoff()
+    for worker in workers:
+        worker.pulse.hang = Hang("loop", 0.0, 0.0, is_final=True)
+
+    assert [backoff.choose(worker, had_been_ready=True) for worker in workers] == [0.0] * 4
