@@ -109,7 +109,9 @@ def _run_until_signal(body: Callable[[], Coroutine[Any, Any, T]]) -> T:
 @asynccontextmanager
 async def _open_pool(spec: Spec, python: Path, observer: "_Observer") -> AsyncGenerator[Pool]:
     """Run one worker, in a process of its own, until the block ends."""
-    serve = spec.serve.model_copy(update={"workers": Range(1, 1), "isolation": "process", "tracebacks": True})
+    serve = spec.serve.model_copy(
+        update={"workers": Range(1, 1), "gpus_per_worker": None, "isolation": "process", "tracebacks": True}
+    )
     pool = Pool(spec.model_copy(update={"serve": serve}), python=str(python), observer=observer)
     grace_seconds = 0.0
     try:
