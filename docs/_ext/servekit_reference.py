@@ -177,6 +177,8 @@ def _name_kind(model: type[Section], name: str, field: FieldInfo) -> str:
         kind = "size"
     elif "[a-z_]" in patterns:
         kind = "number, word or range"
+    elif "- *" in patterns:
+        kind = "number or range"
     else:
         written = str(kinds[0]["type"])
         kind = _KINDS.get(written, written)

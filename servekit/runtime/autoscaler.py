@@ -32,6 +32,11 @@ class Demand(Protocol):
         ...
 
     @property
+    def slots_per_worker(self) -> int:
+        """How many predictions a worker runs at a time, as things are."""
+        ...
+
+    @property
     def used_slots(self) -> int:
         """How many predictions run."""
         ...
@@ -48,17 +53,15 @@ class Autoscaler:
         capacity: How many workers there may be.
         crew: The workers.
         demand: What is asked of them.
-        concurrency: How many predictions a worker runs at a time.
     """
 
-    def __init__(self, scaling: ScalingSpec, capacity: Capacity, crew: Crew, demand: Demand, concurrency: int) -> None:
+    def __init__(self, scaling: ScalingSpec, capacity: Capacity, crew: Crew, demand: Demand) -> None:
         self._scaling = scaling
         self._least = capacity.least
         self._is_fixed = capacity.least == capacity.most
         self._places = crew.places
         self._crew = crew
         self._demand = demand
-        self._concurrency = concurrency
         self._peaks = deque([0], maxlen=_LOOKS_PER_TIMEOUT)
         self._growing: asyncio.TimerHandle | None = None
         self._shrinking: asyncio.TimerHandle | None = None
@@ -95,13 +98,14 @@ class Autoscaler:
         pause = self._scaling.target_wait - waited
         if pause <= 0:
             pause = self._scaling.target_wait
-            if self._count_coming() * self._concurrency < self._demand.queue_length and self._places.are_filled:
+            coming = self._count_coming() * self._demand.slots_per_worker
+            if coming < self._demand.queue_length and self._places.are_filled:
                 self._places.resize(self._places.size + 1)
         self._growing = self._call_later(pause, self._grow)
 
     def _shrink(self) -> None:
         self._shrinking = self._call_later(self._scaling.idle_timeout / _LOOKS_PER_TIMEOUT, self._shrink)
-        needed = max(self._least, math.ceil(max(self._peaks) / self._concurrency))
+        needed = max(self._least, math.ceil(max(self._peaks) / self._demand.slots_per_worker))
         if self._demand.queue_length or self._count_coming() or self._crew.setups.failure is not None:
             # What is wanted so much that it is being started, or tried again, has its whole time from then on.
             self._peaks.clear()

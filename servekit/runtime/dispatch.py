@@ -24,6 +24,7 @@ from servekit.runtime.pulse import Hang
 from servekit.runtime.queue import WaitingLine
 from servekit.runtime.recycler import Recycler
 from servekit.runtime.settings import WorkerSettings
+from servekit.runtime.slots import AdaptiveSlots
 from servekit.spec import ServeSpec
 
 __all__ = ["Dispatcher"]
@@ -68,8 +69,9 @@ class Dispatcher:
         self._idle = asyncio.Event()
         self._idle.set()
         self._mean_seconds = 1.0
-        self._autoscaler = Autoscaler(serve.scaling, capacity, self.crew, self, settings.concurrency)
+        self._autoscaler = Autoscaler(serve.scaling, capacity, self.crew, self)
         self._recycler = Recycler(serve.recycle, self.crew)
+        self._slots = AdaptiveSlots.from_spec(serve, self.crew)
 
     @property
     def queue_length(self) -> int:
@@ -83,13 +85,18 @@ class Dispatcher:
         return None if first is None else time.perf_counter() - first.created_tick
 
     @property
+    def slots_per_worker(self) -> int:
+        """How many predictions a worker runs at a time, as things are."""
+        return self._serve.concurrency.max if self._slots is None else self._slots.per_worker
+
+    @property
     def used_slots(self) -> int:
         """How many predictions run."""
         return len(self._placed)
 
     def retry_after(self) -> int:
         """Seconds after which a refused request has a chance, from the measured rate."""
-        slots = sum(worker.settings.concurrency for worker in self.crew.workers) or 1
+        slots = sum(worker.slots for worker in self.crew.workers) or 1
         seconds = self._mean_seconds * (len(self._queue) + 1) / slots
         return max(1, min(_LONGEST_RETRY_SECONDS, math.ceil(seconds)))
 
@@ -113,6 +120,8 @@ class Dispatcher:
             return
         if not self.crew.is_ready and (self.crew.setups.failure is not None or not self.crew.was_ready):
             raise NotReadyError(self._not_ready_text())
+        if self._slots is not None:
+            self._slots.want()
         if self._queue.is_full:
             message = f"all slots are busy and {len(self._queue)} predictions wait already (serve.queue.max)"
             raise BusyError(message, self.retry_after())
@@ -200,6 +209,8 @@ class Dispatcher:
     def on_worker_ready(self, worker: WorkerHandle) -> None:
         """Fill its slots from the queue."""
         self._observer.worker_ready(worker)
+        if self._slots is not None:
+            self._slots.give(worker)
         self._fill_slots()
 
     def on_worker_gone(self, worker: WorkerHandle, reason: str) -> None:
@@ -309,6 +320,8 @@ class Dispatcher:
 
     def _on_completed(self, worker: WorkerHandle, prediction: Prediction, message: Completed) -> None:
         key = message.key
+        if self._slots is not None:
+            self._slots.learn(worker, prediction, message, len(self._placed), is_wanted=bool(self._queue))
         self._release(worker, key)
         worker.completed += 1
         if worker.completed == self._serve.recycle.max_predictions:

@@ -47,6 +47,7 @@ class WorkerHandle:
 
     Attributes:
         number: Counts the workers of a server from 1; a replacement gets a new one.
+        slots: How many predictions may run on it at a time, as things are; at most `settings.concurrency`.
         running: The predictions in its slots, by key.
         stuck: Keys of predictions that ended for everybody but the worker.
         was_loaded: Its predictor was imported.
@@ -69,6 +70,7 @@ class WorkerHandle:
         self.number = number
         self.settings = settings
         self.state = WorkerState.STARTING
+        self.slots = settings.concurrency
         self.running: dict[int, Prediction] = {}
         self.stuck: set[int] = set()
         self.is_abandoned = False
@@ -103,9 +105,9 @@ class WorkerHandle:
     @property
     def free_slots(self) -> int:
         """How many more predictions it takes now."""
-        if self.state is not WorkerState.READY or self.is_retiring or self.pulse.hang is not None:
+        if not self.is_able or self.pulse.hang is not None:
             return 0
-        return self.settings.concurrency - len(self.running)
+        return max(0, self.slots - len(self.running))  # slots that were taken back may be in use still
 
     async def start(self) -> None:
         """Start the worker; it loads its predictor and says `Loaded` or `SetupFailed`."""

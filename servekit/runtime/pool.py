@@ -164,6 +164,11 @@ class Pool:
         return sum(worker.free_slots for worker in self._crew.workers)
 
     @property
+    def slots(self) -> int:
+        """How many predictions may run at a time now; with an adaptive concurrency this changes."""
+        return sum(worker.slots for worker in self._crew.workers if worker.is_able)
+
+    @property
     def queue_length(self) -> int:
         """How many predictions wait."""
         return self._dispatcher.queue_length

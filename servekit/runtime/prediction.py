@@ -97,6 +97,7 @@ class Prediction:
         "shown_input",
         "size",
         "started_at",
+        "started_tick",
         "status",
         "streams",
         "uploads",
@@ -124,6 +125,7 @@ class Prediction:
         self.created_at = time.time()
         self.created_tick = time.perf_counter()
         self.started_at: float | None = None
+        self.started_tick = 0.0
         self.completed_at: float | None = None
         self.error: str | None = None
         self.problems: bytes | None = None
@@ -187,7 +189,8 @@ class Prediction:
         """It left the queue and runs."""
         self.status = Status.PROCESSING
         self.started_at = time.time()
-        self._metrics["queue_time"] = time.perf_counter() - self.created_tick
+        self.started_tick = time.perf_counter()
+        self._metrics["queue_time"] = self.started_tick - self.created_tick
         self._append(_START, b'{"id":"%b","status":"processing"}' % self.id.encode())
 
     def add_outputs(self, items: list[bytes]) -> None:

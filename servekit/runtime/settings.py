@@ -18,7 +18,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         predictor: The reference, such as "predict.py:Predictor".
         root: The project's folder.
         directory: Where the predictions' temporary files go, each in a folder named by its key.
-        concurrency: How many predictions may run at a time.
+        concurrency: How many predictions may run at a time, at most.
         max_output: Bytes of JSON that one prediction may give.
         max_logs: Bytes of text that one prediction may print.
         cancel_grace: Seconds that canceled predictions have before `teardown`.
@@ -44,7 +44,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
             predictor=spec.predictor,
             root=str(spec.root),
             directory=str(directory),
-            concurrency=serve.concurrency,
+            concurrency=serve.concurrency.max,
             max_output=serve.max_output,
             max_logs=serve.max_logs,
             cancel_grace=serve.cancel_grace,

@@ -2,23 +2,30 @@
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Generic, TypeVar, cast
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
 from servekit.spec.values import unfit
 
-__all__ = ["Range", "WorkerRange"]
+__all__ = ["Range", "SlotRange", "WorkerRange"]
+
+_End = TypeVar("_End", int, int | str)
 
 _TEXT: Final = re.compile(r"([0-9]+|[a-z_]+)(?: *- *([0-9]+|[a-z_]+))?")
 
 
 @dataclass(frozen=True)
-class Range:
+class Range(Generic[_End]):
     """From how many to how many; a word stands for a number that only the machine knows."""
 
-    min: int | str
-    max: int | str
+    min: _End
+    max: _End
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether both are the same, as when a single number was written."""
+        return self.min == self.max
 
 
 class _Parser:
@@ -35,17 +42,17 @@ class _Parser:
         known = "".join(f" {word}," for word in words)
         self._expected = f"it must be a whole number of at least 1,{known} or a range with min and max"
 
-    def __call__(self, value: object) -> Range:
+    def __call__(self, value: object) -> Range[int | str]:
         """Read what a file, a variable or a flag says.
 
         Raises:
             PydanticCustomError: It is none; pydantic adds the place.
         """
         low, high = map(self._read_end, self._split(value))
+        if high == 0:
+            raise unfit("nothing would ever run", "Set it, or its max, to 1 or more.")
         if isinstance(low, int) and low < self._least:
             raise unfit(f"min must be at least {self._least}", f"Set min to {self._least} or more.")
-        if isinstance(high, int) and high < 1:
-            raise unfit("nothing would ever run", "Set it, or its max, to 1 or more.")
         if isinstance(low, int) and isinstance(high, int) and low > high:
             raise unfit(f"min ({low}) is more than max ({high})", "Exchange them, or raise max.")
         return Range(low, high)
@@ -56,13 +63,15 @@ class _Parser:
         low = {"anyOf": [{"type": "integer", "minimum": self._least}, *words]}
         high = {"anyOf": [{"type": "integer", "minimum": 1}, *words]}
         section = {"properties": {"min": low, "max": high}, "required": ["min", "max"], "additionalProperties": False}
-        text = {"type": "string", "pattern": f"^{_TEXT.pattern}$"}
+        end = "[0-9]+|[a-z_]+" if self._words else "[0-9]+"
+        text = {"type": "string", "pattern": f"^({end})( *- *({end}))?$"}
         return {"anyOf": [*high["anyOf"], {"type": "object", **section}, text]}
 
     def _split(self, value: Any) -> tuple[object, object]:
         match value:
             case Range():
-                return value.min, value.max
+                written = cast("Range[int | str]", value)
+                return written.min, written.max
             case {"min": low, "max": high, **more} if not more:
                 return low, high
             case str() if match := _TEXT.fullmatch(value.strip()):
@@ -85,15 +94,27 @@ class _Parser:
         return unfit(self._expected, "Write it as in `4`, or as in `{min: 1, max: 4}`.")
 
 
-def _write(value: Range) -> int | str:
-    return value.min if value.min == value.max else f"{value.min}-{value.max}"
+def _write(value: Range[int | str]) -> int | str:
+    return value.min if value.is_fixed else f"{value.min}-{value.max}"
 
 
 _WORKERS: Final = _Parser(0, "auto", "per_gpu")
+_SLOTS: Final = _Parser(1)
+
+
+def _read_slots(value: object) -> Range[int]:
+    return cast("Range[int]", _SLOTS(value))  # it knows no words
+
 
 WorkerRange = Annotated[
-    Range,
+    Range[int | str],
     PlainValidator(_WORKERS),
     PlainSerializer(_write, when_used="json"),
     WithJsonSchema(_WORKERS.schema()),
+]
+SlotRange = Annotated[
+    Range[int],
+    PlainValidator(_read_slots),
+    PlainSerializer(_write, when_used="json"),
+    WithJsonSchema(_SLOTS.schema()),
 ]

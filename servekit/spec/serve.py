@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from servekit.spec.ranges import Range, WorkerRange
+from servekit.spec.ranges import Range, SlotRange, WorkerRange
 from servekit.spec.section import Section
 from servekit.spec.units import Duration, PositiveDuration, PositiveSize, Size
 from servekit.spec.values import GpuShare, HangTimeout, WorkerMemory
@@ -69,7 +69,7 @@ class ServeSpec(Section):
     host: str = Field(default="0.0.0.0", min_length=1, description="The address to listen on.")  # noqa: S104 a container serves others
     port: int = Field(default=5000, ge=0, le=65535, description="The port to listen on; 0 takes any free one.")
     workers: WorkerRange = Field(
-        default=Range(1, 1),
+        default=Range[int | str](1, 1),
         description="How many workers run, each with its own predictor: a number, auto (one per GPU for GPU models, "
         "else one per core), per_gpu, or a range such as {min: 0, max: 4} that follows the load.",
     )
@@ -88,7 +88,16 @@ class ServeSpec(Section):
         default="process",
         description="Where a worker lives: in its own process, or in threads of the server.",
     )
-    concurrency: int = Field(default=1, ge=1, description="How many predictions one worker runs at once.")
+    concurrency: SlotRange = Field(
+        default=Range[int](1, 1),
+        description="How many predictions one worker runs at once: a number, or a range such as {min: 1, max: 16} "
+        "in which the number with the best throughput is found.",
+    )
+    target_latency: PositiveDuration | None = Field(
+        default=None,
+        description="For a range of concurrency: what 95 % of the predictions should not run longer than, waiting not "
+        "included. As many run at once as keep it.",
+    )
     queue: QueueSpec = Field(default_factory=QueueSpec, description="Predictions that wait for a slot.")
     timeout: PositiveDuration | None = Field(
         default=3600.0, description="The whole time a prediction may take, waiting included; null for no limit."
