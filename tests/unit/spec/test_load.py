@@ -63,6 +63,12 @@ def test_durations_become_seconds_and_sizes_bytes(load: Load) -> None:
     assert (serve.timeout, serve.cancel_grace, serve.queue.timeout, serve.max_body) == (600, 0.5, 30, 512_000_000)
 
 
+def test_concurrency_may_be_a_range_with_a_target(load: Load) -> None:
+    serve = load("predictor: a.py:P\nserve: {concurrency: {min: 2, max: 8}, target_latency: 200ms}").serve
+
+    assert (serve.concurrency, serve.target_latency) == (Range(2, 8), 0.2)
+
+
 def test_a_timeout_of_null_is_no_timeout(load: Load) -> None:
     assert load("predictor: a.py:P\nserve: {timeout: null}").serve.timeout is None
 

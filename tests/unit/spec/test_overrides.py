@@ -78,6 +78,10 @@ def test_a_variable_wins_over_the_file() -> None:
     assert apply_overrides(spec, {"SERVEKIT_WORKERS": "2"}).serve.workers == Range(2, 2)
 
 
+def test_a_range_is_one_text_in_a_variable() -> None:
+    assert apply_overrides(SPEC, {"SERVEKIT_CONCURRENCY": "2-8"}).serve.concurrency == Range(2, 8)
+
+
 def test_port_is_read_where_platforms_put_it() -> None:
     assert apply_overrides(SPEC, {"PORT": "8080"}).serve.port == 8080
 

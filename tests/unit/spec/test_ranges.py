@@ -11,18 +11,46 @@ from servekit.spec import Range, ServeSpec
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
-        (4, Range(4, 4)),
-        ("4", Range(4, 4)),
+        (4, Range[int | str](4, 4)),
+        ("4", Range[int | str](4, 4)),
         ("auto", Range("auto", "auto")),
         ("per_gpu", Range("per_gpu", "per_gpu")),
         ({"min": 0, "max": 4}, Range(0, 4)),
-        ({"min": 1, "max": "auto"}, Range(1, "auto")),
+        ({"min": 1, "max": "auto"}, Range[int | str](1, "auto")),
         ("0-4", Range(0, 4)),
-        ("1 - per_gpu", Range(1, "per_gpu")),
+        ("1 - per_gpu", Range[int | str](1, "per_gpu")),
     ],
 )
-def test_a_number_a_word_and_a_range_are_read(written: object, meant: Range) -> None:
+def test_a_number_a_word_and_a_range_are_read(written: object, meant: Range[int | str]) -> None:
     assert ServeSpec.model_validate({"workers": written}).workers == meant
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [(4, Range(4, 4)), ("4", Range(4, 4)), ({"min": 2, "max": 8}, Range(2, 8)), ("2-8", Range(2, 8))],
+)
+def test_slots_are_a_number_or_a_range(written: object, meant: Range[int]) -> None:
+    assert ServeSpec.model_validate({"concurrency": written}).concurrency == meant
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (0, "nothing would ever run"),
+        ({"min": 0, "max": 4}, "min must be at least 1"),
+        ({"min": 4, "max": 2}, r"min \(4\) is more than max \(2\)"),
+        ({"max": 2}, "a range with min and max"),
+        ("auto", "a whole number of at least 1, or a range"),
+    ],
+)
+def test_slots_that_make_no_sense_are_refused_in_words(written: object, expected: str) -> None:
+    with pytest.raises(ValidationError, match=expected):
+        ServeSpec.model_validate({"concurrency": written})
+
+
+def test_the_least_and_the_most_of_a_single_number_are_the_same() -> None:
+    assert Range(4, 4).is_fixed
+    assert not Range(0, 4).is_fixed
 
 
 @pytest.mark.parametrize("written", [4, "auto", {"min": 0, "max": 4}, {"min": 1, "max": "per_gpu"}])
@@ -61,6 +89,7 @@ def test_what_makes_no_sense_is_refused_in_words(written: object, expected: str)
 @pytest.mark.parametrize(
     ("field", "value"),
     [
+        ("target_latency", "0s"),
         ("recycle", {"max_predictions": 0}),
         ("recycle", {"max_age": 0}),
         ("recycle", {"memory_limit": "10MB"}),

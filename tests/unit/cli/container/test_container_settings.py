@@ -6,11 +6,11 @@ from servekit_cli.container.settings import collect_variables, override_serve
 
 
 def test_a_flag_wins_over_a_variable_and_that_over_the_image() -> None:
-    serve = override_serve(
-        ServeSpec(workers=Range(2, 2), concurrency=2, port=2), {"SERVEKIT_WORKERS": "3", "PORT": "3"}, {"workers": "4"}
-    )
+    image = ServeSpec(workers=Range(2, 2), concurrency=Range(2, 2), port=2)
 
-    assert (serve.workers, serve.port, serve.concurrency) == (Range(4, 4), 3, 2)
+    serve = override_serve(image, {"SERVEKIT_WORKERS": "3", "PORT": "3"}, {"workers": "4"})
+
+    assert (serve.workers, serve.port, serve.concurrency) == (Range(4, 4), 3, Range(2, 2))
 
 
 def test_a_value_that_does_not_fit_is_told_by_its_flag() -> None:
