@@ -15,28 +15,21 @@ slots in the table are those in use on average, by Little's law. Latency is the 
 
 import argparse
 import asyncio
-import contextlib
 import json
-import shutil
-import socket
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 
 import uvloop
-import yaml
 
-from benchmarks.load.http import Connection, make_get, make_post
+from benchmarks.load.http import Connection, make_post
+from benchmarks.serving import open_connections, serve
 
 CLIENTS = 96
 FIXED = (1, 4, 8, 16, 24, 32, 64)
-READY_SECONDS = 30.0
 AIM = 0.9
-PREDICTOR = Path(__file__).parent / "projects/adaptive/predict.py"
 
 
 @dataclass(frozen=True)
@@ -103,41 +96,14 @@ class Row:
         return self.found.rate / self.fixed.rate
 
 
-@contextlib.contextmanager
-def serve(model: Model, **limits: object) -> Iterator[int]:
-    """Run a server for a model with these `serve` settings; gives its port."""
-    with tempfile.TemporaryDirectory(prefix="servekit-benchmark-") as temporary, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-        probe.close()
-        shutil.copy(PREDICTOR, temporary)
-        settings = {"queue": {"max": CLIENTS}, "host": "127.0.0.1", "port": port, "log_level": "warning", **limits}
-        spec = {"predictor": f"predict.py:{model.predictor}", "serve": settings}
-        (Path(temporary) / "servekit.yaml").write_text(yaml.safe_dump(spec), encoding="utf-8")
-        process = subprocess.Popen([sys.executable, "-m", "servekit.server", f"--spec={temporary}"])
-        try:
-            yield port
-        finally:
-            process.terminate()
-            process.wait(READY_SECONDS)
-
-
-async def open_connections(port: int) -> list[Connection]:
-    """Wait until the server is ready, and connect all clients."""
-    async with asyncio.timeout(READY_SECONDS):
-        while True:
-            with contextlib.suppress(OSError):
-                connection = await Connection.open(port)
-                answer = await connection.ask(make_get("/readyz"))
-                connection.close()
-                if answer.status == 200:
-                    return [await Connection.open(port) for _ in range(CLIENTS)]
-            await asyncio.sleep(0.05)
+def serve_model(model: Model, **limits: object) -> AbstractContextManager[int]:
+    """Run a server for a model, with room for all clients in its queue."""
+    return serve("adaptive", model.predictor, queue={"max": CLIENTS}, **limits)
 
 
 async def load(port: int, seconds: float, choose_input: Callable[[float], dict[str, object]]) -> list[Answered]:
     """Have all clients ask for some seconds; `choose_input` is told how many have passed."""
-    connections = await open_connections(port)
+    connections = await open_connections(port, CLIENTS)
     answers: list[Answered] = []
     began = time.perf_counter()
 
@@ -163,7 +129,7 @@ def summarize(answers: Sequence[Answered], since: float, until: float) -> Figure
 def measure_fixed(model: Model, slots: int, seconds: float) -> Figures:
     """Measure a model with a fixed number of slots, after half a second that does not count."""
     values = model.changed or model.input
-    with serve(model, concurrency=slots) as port:
+    with serve_model(model, concurrency=slots) as port:
         answers = uvloop.run(load(port, seconds + 0.5, lambda _: values))
     return summarize(answers, 0.5, seconds + 0.5)
 
@@ -176,7 +142,7 @@ def measure_adaptive(model: Model, learn: float, seconds: float) -> tuple[list[A
     def choose_input(passed: float) -> dict[str, object]:
         return model.input if model.changed is None or passed < change else model.changed
 
-    with serve(model, concurrency={"min": 1, "max": 64}, target_latency=target) as port:
+    with serve_model(model, concurrency={"min": 1, "max": 64}, target_latency=target) as port:
         answers = uvloop.run(load(port, change + learn + seconds, choose_input))
     late = [Answered(answer.at - change, answer.seconds) for answer in answers if answer.at >= change]
     return late, summarize(late, learn, learn + seconds)
