@@ -41,10 +41,10 @@ class Callers:
 
     def explain(self, caller: bytes) -> str:
         """Say why a caller may not have one more. Who it is stays unsaid: that may be a key."""
-        number = f"{self.count(caller)} predictions running or waiting already (serve.caller.max)"
+        limit = f"as many predictions running and waiting as one may: {self.count(caller)} (serve.caller.max)"
         if caller:
-            return f"this caller, by its {self._spec.header} header, has {number}; wait until one has ended"
+            return f"this caller, by its {self._spec.header} header, has {limit}; wait until one has ended"
         return (
-            f"callers without a {self._spec.header} header count as one, and have {number}; "
+            f"callers without a {self._spec.header} header count as one, which has {limit}; "
             "send that header, or wait until one has ended"
         )

@@ -94,13 +94,15 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self.scope.setdefault("state", {})["connection"] = self
 
+    def eof_received(self) -> None:
+        """Let the connection end, as uvicorn does: a client that says no more is taken for gone."""
+        super().eof_received()
+        self._lose()
+
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the request that is being answered."""
-        self.is_lost = True
+        """End the connection."""
         super().connection_lost(exc)
-        on_lost, self._on_lost = self._on_lost, None
-        if on_lost is not None:
-            on_lost()
+        self._lose()
 
     def watch(self, on_lost: Callable[[], None]) -> None:
         """Have a function called when the client goes; at once if it is gone.
@@ -121,3 +123,9 @@ class HttpProtocol(HttpToolsProtocol):
     def abort(self) -> None:
         """Drop the client now, with whatever is on its way."""
         self.transport.abort()
+
+    def _lose(self) -> None:
+        self.is_lost = True
+        on_lost, self._on_lost = self._on_lost, None
+        if on_lost is not None:
+            on_lost()
