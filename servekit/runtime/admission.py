@@ -7,7 +7,7 @@ from servekit.runtime.callers import Callers
 from servekit.runtime.crew import Crew
 from servekit.runtime.prediction import Prediction
 from servekit.runtime.queue import WaitingLine
-from servekit.runtime.rate import SlotRate
+from servekit.runtime.rate import LONGEST_SECONDS, SlotRate
 from servekit.spec import CallerSpec
 
 __all__ = ["Admission"]
@@ -29,6 +29,7 @@ class Admission:
         self._rate = rate
         self._callers = Callers(caller)
         self._count = 0
+        self._turned_away = 0
 
     def enter(self, prediction: Prediction, *, has_slot: bool) -> None:
         """Let a prediction in; it must `leave` when it ends, however it does.
@@ -65,8 +66,13 @@ class Admission:
             self._callers.leave(prediction.terms.caller)
 
     def retry_after(self) -> int:
-        """Seconds after which a refused request has a chance: what waits now has been served by then."""
-        return self._seconds_for(len(self._queue) + 1)
+        """Seconds after which a refused request has a chance: what waits now has been served by then.
+
+        In turn up to twice as many, so that those who were turned away together do not come back together.
+        """
+        seconds = self._seconds_for(len(self._queue) + 1)
+        self._turned_away += 1
+        return min(LONGEST_SECONDS, seconds + self._turned_away % (seconds + 1))
 
     def explain_unreadiness(self) -> str:
         """Say why no worker takes predictions."""

@@ -2,9 +2,9 @@
 
 import math
 
-__all__ = ["SlotRate"]
+__all__ = ["LONGEST_SECONDS", "SlotRate"]
 
-_LONGEST_SECONDS = 600
+LONGEST_SECONDS = 600
 """The longest time that anybody is sent away for: by then everything may be different."""
 
 _MEMORY_SLOT_SECONDS = 60.0
@@ -56,4 +56,4 @@ class SlotRate:
             now: The time.
         """
         held = self._seconds + self._running * now - self._sum_of_starts
-        return max(1, min(_LONGEST_SECONDS, math.ceil(predictions * held / (self._ended * max(1, slots)))))
+        return max(1, min(LONGEST_SECONDS, math.ceil(predictions * held / (self._ended * max(1, slots)))))

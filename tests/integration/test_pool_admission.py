@@ -186,6 +186,20 @@ async def test_only_slots_that_are_ready_shorten_the_time_to_come_back(run_pool:
     assert 10 <= refused.value.retry_after_seconds < 600
 
 
+async def test_those_who_are_turned_away_together_are_told_different_times(run_pool: RunPool, gate: Path) -> None:
+    async with run_pool(GATED, isolation="thread", queue={"max": 9}) as pool:
+        for _ in range(10):
+            start(pool, gate=str(gate))
+        times: list[int] = []
+        for _ in range(100):
+            with pytest.raises(BusyError) as refused:
+                start(pool)
+            times.append(refused.value.retry_after_seconds)
+
+    assert len(set(times)) > 5
+    assert max(times) <= 2 * min(times) + 2  # the little time that all this takes counts as well
+
+
 ENDS = ["succeeded", "failed", "canceled while running", "canceled while waiting", "too late", "too long", "died"]
 
 
