@@ -211,10 +211,10 @@ async def test_a_caller_has_room_again_after_every_kind_of_end(run_pool: RunPool
     isolation = "process" if end == "died" else "thread"
     async with run_pool(GATED, isolation=isolation, caller={"max": 2}) as pool:
         blocker = start(pool, gate=never if end in ("canceled while waiting", "too late") else str(gate))
-        limits = {"too late": {"queue_timeout": 0.05}, "too long": {"timeout": 0.05}}.get(end, {})
+        terms = {"too late": Terms(queue_timeout=0.05, caller=b"me"), "too long": Terms(timeout=0.05, caller=b"me")}
         runs_on = end in ("canceled while running", "too long", "died")
         mine = [
-            start(pool, Terms(caller=b"me", **limits), gate=never if runs_on else "", name="wrong" * (end == "failed"))
+            start(pool, terms.get(end, me), gate=never if runs_on else "", name="wrong" * (end == "failed"))
             for _ in range(2)
         ]
         with pytest.raises(CallerLimitError, match=r"running and waiting as one may: 2 \(serve.caller.max\)") as caught:

@@ -137,7 +137,7 @@ async def test_the_end_of_an_earlier_watch_leaves_a_later_one_alone(server: Serv
 
     listener = await asyncio.get_running_loop().create_server(lambda: connection, "127.0.0.1", 0)
     _, writer = await asyncio.open_connection(*listener.sockets[0].getsockname())
-    while connection.transport is None:  # pyright: ignore[reportUnnecessaryComparison] - until it is connected
+    while connection not in connection.connections:
         await asyncio.sleep(0)
     connection.watch(earlier)
     connection.watch(later)
