@@ -6,7 +6,6 @@ its worker's word, by the worker's death, by its deadline, by a cancel, or by th
 
 import asyncio
 import contextvars
-import os
 import time
 from collections.abc import Callable
 from typing import assert_never
@@ -19,8 +18,9 @@ from servekit.runtime.crew import Crew
 from servekit.runtime.deadlines import Deadlines, Limit
 from servekit.runtime.handle import WorkerHandle
 from servekit.runtime.observer import PoolObserver
+from servekit.runtime.placements import Placements
 from servekit.runtime.prediction import Prediction, Status
-from servekit.runtime.protocol import Cancel, Completed, Log, Metric, Outputs, Pause, Resume, Run, ToServer
+from servekit.runtime.protocol import Cancel, Completed, Log, Metric, Outputs, Pause, Resume, ToServer
 from servekit.runtime.pulse import Hang
 from servekit.runtime.queue import WaitingLine
 from servekit.runtime.rate import SlotRate
@@ -63,11 +63,11 @@ class Dispatcher:
         self._observer = observer
         self._forget = forget
         self._queue = WaitingLine(serve.queue.max, serve.queue.ageing)
-        self._rate = SlotRate()
-        self._admission = Admission(self.crew, self._queue, self._rate, serve.caller)
+        rate = SlotRate()
+        self._placements = Placements(self.crew, rate)
+        self._admission = Admission(self.crew, self._queue, rate, serve.caller)
         self._deadlines = Deadlines(serve, self._on_limit_passed)
         self._live: dict[int, Prediction] = {}
-        self._placed: dict[int, WorkerHandle] = {}
         self._ending: dict[int, tuple[Status, str]] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -94,7 +94,7 @@ class Dispatcher:
     @property
     def used_slots(self) -> int:
         """How many predictions run."""
-        return len(self._placed)
+        return len(self._placements)
 
     def retry_after(self) -> int:
         """Seconds after which a refused request has a chance, from the measured rate."""
@@ -113,7 +113,7 @@ class Dispatcher:
         if self.is_draining:
             message = "the server is shutting down"
             raise NotReadyError(message)
-        worker = None if self._queue else self._least_loaded()
+        worker = None if self._queue else self._placements.find_free()
         if worker is None and self._slots is not None:
             self._slots.want()
         self._admission.enter(prediction, has_slot=worker is not None)
@@ -132,13 +132,13 @@ class Dispatcher:
 
     def pause(self, prediction: Prediction) -> None:
         """Let a prediction's generator wait; its reader is behind."""
-        worker = self._placed.get(prediction.key)
+        worker = self._placements.find_worker(prediction)
         if worker is not None:
             worker.send(Pause(prediction.key))
 
     def resume(self, prediction: Prediction) -> None:
         """Let it go on."""
-        worker = self._placed.get(prediction.key)
+        worker = self._placements.find_worker(prediction)
         if worker is not None:
             worker.send(Resume(prediction.key))
 
@@ -216,8 +216,7 @@ class Dispatcher:
         for prediction in list(worker.running.values()):
             status, error = self._ending.get(prediction.key, (Status.FAILED, reason))
             prediction.has_files = True
-            self._rate.drop(prediction.started_tick)
-            self._release(worker, prediction.key)
+            self._placements.drop(prediction, worker)
             if prediction.is_done:
                 self._clear_up_late(prediction)
             self._end(prediction, status, error)
@@ -259,46 +258,15 @@ class Dispatcher:
 
     # ------------------------------------------------------------------ slots
 
-    def _least_loaded(self) -> WorkerHandle | None:
-        best: WorkerHandle | None = None
-        most = 0
-        for worker in self.crew.workers:
-            free = worker.free_slots
-            if free > most:
-                best, most = worker, free
-        return best
-
     def _place(self, prediction: Prediction, worker: WorkerHandle) -> None:
-        key = prediction.key
-        worker.running[key] = prediction
-        self._placed[key] = worker
-        self._autoscaler.on_placed(len(self._placed))
-        prediction.start()
-        self._rate.begin(prediction.started_tick)
+        self._placements.take(prediction, worker)
+        self._autoscaler.on_placed(len(self._placements))
         self._observer.prediction_started(prediction)
-        deadline = self._deadlines.begin_running(prediction)
-        uploads = prediction.uploads
-        worker.send(
-            Run(
-                key,
-                prediction.id,
-                prediction.raw_input,
-                prediction.context,
-                deadline,
-                {token: os.fsencode(path) for token, path in uploads.items()} if uploads else None,
-            )
-        )
-        prediction.raw_input = b""
-
-    def _release(self, worker: WorkerHandle, key: int) -> None:
-        """Free a slot."""
-        worker.running.pop(key, None)
-        worker.stuck.discard(key)
-        self._placed.pop(key, None)
+        self._placements.run(prediction, worker, self._deadlines.begin_running(prediction))
 
     def _fill_slots(self) -> None:
         while self._queue:
-            worker = self._least_loaded()
+            worker = self._placements.find_free()
             if worker is None:
                 return
             prediction = self._queue.take()
@@ -312,11 +280,9 @@ class Dispatcher:
     # ------------------------------------------------------------------ ends
 
     def _on_completed(self, worker: WorkerHandle, prediction: Prediction, message: Completed) -> None:
-        key = message.key
         if self._slots is not None:
-            self._slots.learn(worker, prediction, message, len(self._placed), is_wanted=bool(self._queue))
-        self._rate.end(prediction.started_tick, time.perf_counter())
-        self._release(worker, key)
+            self._slots.learn(worker, prediction, message, len(self._placements), is_wanted=bool(self._queue))
+        self._placements.free(prediction, worker)
         worker.completed += 1
         if worker.completed == self._serve.recycle.max_predictions:
             self._recycler.look_at(worker)
@@ -329,7 +295,7 @@ class Dispatcher:
         if prediction.is_done:
             self._clear_up_late(prediction)
             return
-        ending = self._ending.get(key) if self._ending else None
+        ending = self._ending.get(prediction.key) if self._ending else None
         if ending is not None:  # whatever the code made of the cancelation, this is what was promised
             self._end(prediction, *ending, predict_time=message.predict_time)
             return
@@ -380,7 +346,7 @@ class Dispatcher:
         if self._queue.remove(prediction):
             self._end(prediction, status, reason)
             return
-        worker = self._placed.get(key)
+        worker = self._placements.find_worker(prediction)
         if worker is None:
             self._end(prediction, status, reason)
             return
