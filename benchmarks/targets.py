@@ -60,6 +60,8 @@ TARGETS = (
     Target("256 connections on 8 slots, answers/s", _PROCESS, "overload", "rate", "at least", 152),
     _at_most("256 connections on 8 slots: wrong answers", "overload", "wrong", 0),
     _at_most("256 connections on 8 slots: errors", "overload", "errors", 0),
+    _at_most("256 connections on 8 slots: refusals without Retry-After", "overload", "unguided", 0),
+    _at_most("256 connections on 8 slots: refused at p99, ms", "overload", "refused_p99_ms", 20),
     _times("isolation thread: async echo, 16 connections", "echo_c16", 4.5, _THREAD),
     _times("isolation thread: async echo, 1 connection", "echo_c1", 4.5, _THREAD),
     _at_most("cold start, seconds", "start", "ready_seconds", 0.6),

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 __all__ = [
     "BusyError",
+    "CallerLimitError",
     "CancelationError",
     "ContainerError",
     "EngineError",
@@ -123,6 +124,12 @@ class BusyError(ServekitError):
     def __init__(self, message: str, retry_after_seconds: int) -> None:
         self.retry_after_seconds = retry_after_seconds
         super().__init__(message)
+
+
+class CallerLimitError(BusyError):
+    """A caller has as many predictions running and waiting as one may."""
+
+    http_status = 429
 
 
 class NotReadyError(ServekitError):

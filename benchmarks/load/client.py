@@ -106,14 +106,15 @@ async def _run(load: Load) -> dict[str, Any]:
 async def _run_requests(load: RequestLoad) -> dict[str, Any]:
     statuses: Counter[int] = Counter()
     latencies: list[float] = []
-    wrong = errors = 0
+    refused_latencies: list[float] = []
+    wrong = errors = unguided = 0
     request = make_post(load.input)
     ramp = _RAMP_SECONDS if load.waits_when_refused else 0.0
     start = time.monotonic() + ramp
     end = start + load.seconds
 
     async def run_one() -> None:
-        nonlocal wrong, errors
+        nonlocal wrong, errors, unguided
         connection: Connection | None = None
         while (sent := time.monotonic()) < end:
             try:
@@ -130,6 +131,9 @@ async def _run_requests(load: RequestLoad) -> dict[str, Any]:
                 wrong += 1
             elif answer.status != 200:
                 statuses[answer.status] += 1
+                if start <= now:
+                    refused_latencies.append(now - sent)
+                unguided += answer.retry_after_seconds is None
             elif start <= now < end:
                 statuses[200] += 1
                 latencies.append(now - sent)
@@ -144,7 +148,9 @@ async def _run_requests(load: RequestLoad) -> dict[str, Any]:
         "refused": refused,
         "wrong": wrong + statuses.total() - statuses[200] - refused,
         "errors": errors,
+        "unguided": unguided,
         **_summarise("", latencies),
+        **_summarise("refused_", refused_latencies),
     }
 
 

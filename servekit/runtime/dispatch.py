@@ -6,22 +6,24 @@ its worker's word, by the worker's death, by its deadline, by a cancel, or by th
 
 import asyncio
 import contextvars
-import math
-import os
 import time
 from collections.abc import Callable
 from typing import assert_never
 
-from servekit.errors import BusyError, NotReadyError, ServekitError
+from servekit.errors import NotReadyError, ServekitError
+from servekit.runtime.admission import Admission
 from servekit.runtime.autoscaler import Autoscaler
 from servekit.runtime.capacity import Capacity
 from servekit.runtime.crew import Crew
+from servekit.runtime.deadlines import Deadlines, Limit
 from servekit.runtime.handle import WorkerHandle
 from servekit.runtime.observer import PoolObserver
+from servekit.runtime.placements import Placements
 from servekit.runtime.prediction import Prediction, Status
-from servekit.runtime.protocol import Cancel, Completed, Log, Metric, Outputs, Pause, Resume, Run, ToServer
+from servekit.runtime.protocol import Cancel, Completed, Log, Metric, Outputs, Pause, Resume, ToServer
 from servekit.runtime.pulse import Hang
 from servekit.runtime.queue import WaitingLine
+from servekit.runtime.rate import SlotRate
 from servekit.runtime.recycler import Recycler
 from servekit.runtime.settings import WorkerSettings
 from servekit.runtime.slots import AdaptiveSlots
@@ -60,15 +62,15 @@ class Dispatcher:
         self._serve = serve
         self._observer = observer
         self._forget = forget
-        patience = min(serve.queue.timeout, math.inf if serve.timeout is None else serve.timeout)
-        self._queue = WaitingLine(serve.queue.max, patience, self._queue_overdue)
+        self._queue = WaitingLine(serve.queue.max, serve.queue.ageing)
+        rate = SlotRate()
+        self._placements = Placements(self.crew, rate)
+        self._admission = Admission(self.crew, self._queue, rate, serve.caller)
+        self._deadlines = Deadlines(serve, self._on_limit_passed)
         self._live: dict[int, Prediction] = {}
-        self._placed: dict[int, WorkerHandle] = {}
-        self._timers: dict[int, asyncio.TimerHandle] = {}
         self._ending: dict[int, tuple[Status, str]] = {}
         self._idle = asyncio.Event()
         self._idle.set()
-        self._mean_seconds = 1.0
         self._autoscaler = Autoscaler(serve.scaling, capacity, self.crew, self)
         self._recycler = Recycler(serve.recycle, self.crew)
         self._slots = AdaptiveSlots.from_spec(serve, self.crew)
@@ -92,13 +94,11 @@ class Dispatcher:
     @property
     def used_slots(self) -> int:
         """How many predictions run."""
-        return len(self._placed)
+        return len(self._placements)
 
     def retry_after(self) -> int:
         """Seconds after which a refused request has a chance, from the measured rate."""
-        slots = sum(worker.slots for worker in self.crew.workers) or 1
-        seconds = self._mean_seconds * (len(self._queue) + 1) / slots
-        return max(1, min(_LONGEST_RETRY_SECONDS, math.ceil(seconds)))
+        return self._admission.retry_after()
 
     # ------------------------------------------------------------------ predictions
 
@@ -107,28 +107,24 @@ class Dispatcher:
 
         Raises:
             BusyError: All slots are taken and the queue is full.
+            CallerLimitError: Its caller has as many predictions as one may.
             NotReadyError: No worker is ready yet, or the server is going away.
         """
         if self.is_draining:
             message = "the server is shutting down"
             raise NotReadyError(message)
-        worker = None if self._queue else self._least_loaded()
-        if worker is not None:
-            self._live[prediction.key] = prediction
-            self._idle.clear()
-            self._place(prediction, worker)
-            return
-        if not self.crew.is_ready and (self.crew.setups.failure is not None or not self.crew.was_ready):
-            raise NotReadyError(self._not_ready_text())
-        if self._slots is not None:
+        worker = None if self._queue else self._placements.find_free()
+        if worker is None and self._slots is not None:
             self._slots.want()
-        if self._queue.is_full:
-            message = f"all slots are busy and {len(self._queue)} predictions wait already (serve.queue.max)"
-            raise BusyError(message, self.retry_after())
+        self._admission.enter(prediction, has_slot=worker is not None)
         self._live[prediction.key] = prediction
         self._idle.clear()
-        self._queue.put(prediction)
-        self._autoscaler.on_queued()
+        if worker is not None:
+            self._place(prediction, worker)
+        else:
+            self._queue.put(prediction)
+            self._deadlines.begin_waiting(prediction)
+            self._autoscaler.on_queued()
 
     def cancel(self, prediction: Prediction, reason: str) -> None:
         """End a prediction as canceled; one that has ended stays as it is."""
@@ -136,13 +132,13 @@ class Dispatcher:
 
     def pause(self, prediction: Prediction) -> None:
         """Let a prediction's generator wait; its reader is behind."""
-        worker = self._placed.get(prediction.key)
+        worker = self._placements.find_worker(prediction)
         if worker is not None:
             worker.send(Pause(prediction.key))
 
     def resume(self, prediction: Prediction) -> None:
         """Let it go on."""
-        worker = self._placed.get(prediction.key)
+        worker = self._placements.find_worker(prediction)
         if worker is not None:
             worker.send(Resume(prediction.key))
 
@@ -168,6 +164,7 @@ class Dispatcher:
         self._autoscaler.close()
         self._recycler.close()
         for prediction in list(self._live.values()):
+            self._queue.remove(prediction)
             self._end(prediction, Status.CANCELED, "canceled: the server is shutting down")
 
     # ------------------------------------------------------------------ CrewEvents
@@ -219,7 +216,7 @@ class Dispatcher:
         for prediction in list(worker.running.values()):
             status, error = self._ending.get(prediction.key, (Status.FAILED, reason))
             prediction.has_files = True
-            self._release(worker, prediction.key)
+            self._placements.drop(prediction, worker)
             if prediction.is_done:
                 self._clear_up_late(prediction)
             self._end(prediction, status, error)
@@ -240,7 +237,7 @@ class Dispatcher:
         if not self.crew.is_ready:
             while (prediction := self._queue.take()) is not None:
                 prediction.is_refused = True
-                self._end(prediction, Status.FAILED, self._not_ready_text())
+                self._end(prediction, Status.FAILED, self._admission.explain_unreadiness())
 
     # ------------------------------------------------------------------ WatchEvents
 
@@ -261,72 +258,34 @@ class Dispatcher:
 
     # ------------------------------------------------------------------ slots
 
-    def _least_loaded(self) -> WorkerHandle | None:
-        best: WorkerHandle | None = None
-        most = 0
-        for worker in self.crew.workers:
-            free = worker.free_slots
-            if free > most:
-                best, most = worker, free
-        return best
-
     def _place(self, prediction: Prediction, worker: WorkerHandle) -> None:
-        key = prediction.key
-        worker.running[key] = prediction
-        self._placed[key] = worker
-        self._autoscaler.on_placed(len(self._placed))
-        prediction.start()
+        self._placements.take(prediction, worker)
+        self._autoscaler.on_placed(len(self._placements))
         self._observer.prediction_started(prediction)
-        deadline = None
-        timeout = self._serve.timeout
-        if timeout is not None:
-            left = timeout - (time.perf_counter() - prediction.created_tick)
-            deadline = time.time() + left
-            self._timers[key] = asyncio.get_running_loop().call_later(
-                left, self._prediction_overdue, prediction, context=_EMPTY
-            )
-        uploads = prediction.uploads
-        worker.send(
-            Run(
-                key,
-                prediction.id,
-                prediction.raw_input,
-                prediction.context,
-                deadline,
-                {token: os.fsencode(path) for token, path in uploads.items()} if uploads else None,
-            )
-        )
-        prediction.raw_input = b""
-
-    def _release(self, worker: WorkerHandle, key: int) -> None:
-        """Free a slot."""
-        worker.running.pop(key, None)
-        worker.stuck.discard(key)
-        self._placed.pop(key, None)
-        timer = self._timers.pop(key, None)
-        if timer is not None:
-            timer.cancel()
+        self._placements.run(prediction, worker, self._deadlines.begin_running(prediction))
 
     def _fill_slots(self) -> None:
         while self._queue:
-            worker = self._least_loaded()
+            worker = self._placements.find_free()
             if worker is None:
                 return
             prediction = self._queue.take()
             assert prediction is not None
-            self._place(prediction, worker)
+            limit = self._deadlines.find_passed(prediction)
+            if limit is None:
+                self._place(prediction, worker)
+            else:  # its timer comes later in this turn of the loop
+                self._on_limit_passed(prediction, limit)
 
     # ------------------------------------------------------------------ ends
 
     def _on_completed(self, worker: WorkerHandle, prediction: Prediction, message: Completed) -> None:
-        key = message.key
         if self._slots is not None:
-            self._slots.learn(worker, prediction, message, len(self._placed), is_wanted=bool(self._queue))
-        self._release(worker, key)
+            self._slots.learn(worker, prediction, message, len(self._placements), is_wanted=bool(self._queue))
+        self._placements.free(prediction, worker)
         worker.completed += 1
         if worker.completed == self._serve.recycle.max_predictions:
             self._recycler.look_at(worker)
-        self._mean_seconds += 0.1 * (message.predict_time - self._mean_seconds)
         prediction.has_files = prediction.has_files or message.has_files
         # The slot is free before the answer is written: a client that asks again at once finds it.
         if self._queue:
@@ -336,7 +295,7 @@ class Dispatcher:
         if prediction.is_done:
             self._clear_up_late(prediction)
             return
-        ending = self._ending.get(key) if self._ending else None
+        ending = self._ending.get(prediction.key) if self._ending else None
         if ending is not None:  # whatever the code made of the cancelation, this is what was promised
             self._end(prediction, *ending, predict_time=message.predict_time)
             return
@@ -371,7 +330,9 @@ class Dispatcher:
         if prediction.is_done:
             return
         self._ending.pop(prediction.key, None)
-        self._live.pop(prediction.key, None)
+        self._deadlines.end(prediction)
+        if self._live.pop(prediction.key, None) is not None:
+            self._admission.leave(prediction)
         if not self._live:
             self._idle.set()
         prediction.finish(status, output=output, error=error, problems=problems, predict_time=predict_time)
@@ -385,7 +346,7 @@ class Dispatcher:
         if self._queue.remove(prediction):
             self._end(prediction, status, reason)
             return
-        worker = self._placed.get(key)
+        worker = self._placements.find_worker(prediction)
         if worker is None:
             self._end(prediction, status, reason)
             return
@@ -395,16 +356,9 @@ class Dispatcher:
             self._serve.cancel_grace, self._cancel_overdue, prediction, worker, context=_EMPTY
         )
 
-    def _prediction_overdue(self, prediction: Prediction) -> None:
-        self._stop(prediction, Status.FAILED, self._overdue_text())
-
-    def _queue_overdue(self, prediction: Prediction) -> None:
-        if self._serve.timeout is not None and self._serve.timeout < self._serve.queue.timeout:
-            self._end(prediction, Status.FAILED, self._overdue_text())
-            return
-        prediction.is_refused = True
-        limit = f"{self._serve.queue.timeout:g} seconds (serve.queue.timeout)"
-        self._end(prediction, Status.FAILED, f"no slot became free within {limit}")
+    def _on_limit_passed(self, prediction: Prediction, limit: Limit) -> None:
+        prediction.is_refused = limit.is_for_waiting
+        self._stop(prediction, Status.FAILED, limit.verdict)
 
     def _cancel_overdue(self, prediction: Prediction, worker: WorkerHandle) -> None:
         """It did not stop. It ends for everybody else; its worker is replaced as soon as that hurts nobody."""
@@ -416,18 +370,6 @@ class Dispatcher:
         self._observer.worker_stuck(worker, prediction)
         self.crew.give_up(worker)
 
-    def _overdue_text(self) -> str:
-        return f"timed out: it took longer than {self._serve.timeout:g} seconds (serve.timeout)"
-
-    def _not_ready_text(self) -> str:
-        failure = self.crew.setups.failure
-        if failure is None:
-            return "setup has not finished yet; wait for /readyz to answer 200"
-        summary = str(failure).splitlines()[0]
-        return f"no worker is ready: {summary} (the whole story is in /health-check and in the server's log)"
-
-
-_LONGEST_RETRY_SECONDS = 600
 
 _EMPTY = contextvars.Context()
 """For timers: what they start must not carry the request's Context. Only the loop's thread runs in it."""

@@ -22,6 +22,7 @@ from servekit.runtime.observer import PoolObserver
 from servekit.runtime.prediction import Prediction
 from servekit.runtime.scratch import ScratchFolder, sweep
 from servekit.runtime.settings import WorkerSettings
+from servekit.runtime.terms import DEFAULT_TERMS, Terms
 from servekit.runtime.watchdog import Watchdog
 from servekit.spec import Spec
 
@@ -209,6 +210,7 @@ class Pool:
         context: dict[str, Any] | None = None,
         uploads: Mapping[str, str] | None = None,
         key: int | None = None,
+        terms: Terms = DEFAULT_TERMS,
     ) -> Prediction:
         """Make a prediction for `submit`. Its input is checked already; its context is what JSON can hold."""
         model = self._crew.model
@@ -220,6 +222,7 @@ class Pool:
             context=None if context is None else msgspec.json.encode(context),
             uploads=uploads,
             streams=model is not None and model.streams,
+            terms=terms,
         )
 
     def new_key(self) -> int:
@@ -231,6 +234,7 @@ class Pool:
 
         Raises:
             BusyError: All slots are taken and the queue is full.
+            CallerLimitError: Its caller has as many predictions as one may.
             NotReadyError: No worker is ready yet, or the server is going away.
         """
         self._dispatcher.submit(prediction)

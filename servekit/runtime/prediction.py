@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from servekit.runtime.terms import DEFAULT_TERMS, Terms
+
 __all__ = ["EventKind", "Prediction", "Snapshot", "Status"]
 
 
@@ -65,6 +67,9 @@ class Prediction:
         raw_input: The input as JSON, for the worker; let go of when it has been sent.
         context: Free keys and values for the predictor, as a JSON object; let go of at the end.
         shown_input: The input as answers show it: without secrets.
+        terms: How urgent it is, how long it may take, and whose it is.
+        created_tick: When it was made, on the clock of `time.perf_counter`.
+        started_tick: When it got its slot, on the same clock; 0 before.
         kinds: The kind of each event, one byte each; its length is the number of events.
         data: The data of each event.
         problems: Why the worker refused the input, as a JSON list; None if it did not.
@@ -100,6 +105,7 @@ class Prediction:
         "started_tick",
         "status",
         "streams",
+        "terms",
         "uploads",
     )
 
@@ -113,6 +119,7 @@ class Prediction:
         context: bytes | None = None,
         uploads: Mapping[str, str] | None = None,
         streams: bool = False,
+        terms: Terms = DEFAULT_TERMS,
     ) -> None:
         self.id = id
         self.key = key
@@ -121,6 +128,7 @@ class Prediction:
         self.context = context
         self.uploads = uploads
         self.streams = streams
+        self.terms = terms
         self.status = Status.STARTING
         self.created_at = time.time()
         self.created_tick = time.perf_counter()

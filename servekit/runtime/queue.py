@@ -1,9 +1,6 @@
-"""Predictions that wait for a slot: bounded, first come first served, none waits longer than its limit."""
+"""Predictions that wait for a slot: bounded, the most urgent first, and first come first served among equals."""
 
-import asyncio
-import contextvars
 from collections import OrderedDict
-from collections.abc import Callable
 
 from servekit.runtime.prediction import Prediction
 
@@ -11,57 +8,73 @@ __all__ = ["WaitingLine"]
 
 
 class WaitingLine:
-    """The queue in front of the slots. Belongs to one event loop.
+    """The queue in front of the slots.
+
+    Each priority has a line of its own, of which only the heads are compared. A waiting prediction
+    gains one level of priority for every `ageing_seconds`; all age at the same pace, so which of two is
+    the more urgent never changes while they wait, and no clock is needed to tell.
 
     Args:
         max_length: How many may wait.
-        timeout_seconds: How long one may wait.
-        on_timeout: Called with a prediction that has waited too long; it is out of the line by then.
+        ageing_seconds: How long a wait is worth one level of priority; with None it is worth nothing.
     """
 
-    def __init__(self, max_length: int, timeout_seconds: float, on_timeout: Callable[[Prediction], None]) -> None:
+    def __init__(self, max_length: int, ageing_seconds: float | None) -> None:
         self._max_length = max_length
-        self._timeout = timeout_seconds
-        self._on_timeout = on_timeout
-        self._waiting: OrderedDict[int, tuple[Prediction, asyncio.TimerHandle]] = OrderedDict()
+        self._ageing = ageing_seconds
+        self._length = 0
+        # Only lines in which somebody waits. Not dicts: taking the first of one gets slower with each taken before.
+        self._lines: dict[int, OrderedDict[int, Prediction]] = {}
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return self._length
 
     @property
     def is_full(self) -> bool:
         """Whether the next one has no place."""
-        return len(self._waiting) >= self._max_length
+        return self._length >= self._max_length
 
     @property
     def first(self) -> Prediction | None:
         """The one that has waited longest, or None."""
-        return next((prediction for prediction, _ in self._waiting.values()), None)
+        heads = (next(iter(line.values())) for line in self._lines.values())
+        return min(heads, key=lambda prediction: prediction.created_tick, default=None)
 
     def put(self, prediction: Prediction) -> None:
-        """Add a prediction at the end."""
-        # The timer must not carry the request's Context: what it starts outlives the request.
-        timer = asyncio.get_running_loop().call_later(
-            self._timeout, self._expire, prediction, context=contextvars.Context()
-        )
-        self._waiting[prediction.key] = (prediction, timer)
+        """Add a prediction behind those of its priority."""
+        line = self._lines.get(prediction.terms.priority)
+        if line is None:
+            line = self._lines[prediction.terms.priority] = OrderedDict()
+        line[prediction.key] = prediction
+        self._length += 1
 
     def take(self) -> Prediction | None:
-        """Remove and return the one that has waited longest, or None."""
-        if not self._waiting:
+        """Remove and return the most urgent one, or None."""
+        if not self._lines:
             return None
-        _, (prediction, timer) = self._waiting.popitem(last=False)
-        timer.cancel()
+        level = next(iter(self._lines)) if len(self._lines) == 1 else self._most_urgent()
+        prediction = next(iter(self._lines[level].values()))
+        self.remove(prediction)
         return prediction
 
     def remove(self, prediction: Prediction) -> bool:
         """Take a prediction out, wherever it stands, and say whether it was there."""
-        entry = self._waiting.pop(prediction.key, None)
-        if entry is None:
+        level = prediction.terms.priority
+        line = self._lines.get(level)
+        if line is None or line.pop(prediction.key, None) is None:
             return False
-        entry[1].cancel()
+        if not line:
+            del self._lines[level]
+        self._length -= 1
         return True
 
-    def _expire(self, prediction: Prediction) -> None:
-        if self._waiting.pop(prediction.key, None) is not None:
-            self._on_timeout(prediction)
+    def _most_urgent(self) -> int:
+        if self._ageing is None:
+            return max(self._lines)
+        return min(self._lines, key=self._rank)
+
+    def _rank(self, level: int) -> tuple[float, float]:
+        """Return since when a prediction of priority 0 would have to wait to be as urgent as the head of a line."""
+        assert self._ageing is not None
+        since = next(iter(self._lines[level].values())).created_tick
+        return since - level * self._ageing, since

@@ -51,6 +51,10 @@ class Answers:
             await self._wait_with_client(exchange, prediction, preference.wait_seconds)
         await self._give(exchange, prediction, preference)
 
+    def cancels_when_gone(self, exchange: Exchange) -> bool:
+        """Whether the prediction of a request ends with its client."""
+        return not _read_preference(exchange).responds_async
+
     async def give_again(self, exchange: Exchange, prediction: Prediction) -> None:
         """Answer a PUT whose prediction is there already; such a client may go without consequence."""
         if _wants_events(exchange):

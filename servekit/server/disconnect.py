@@ -1,47 +1,38 @@
-"""Noticing that a client has gone while its prediction runs."""
+"""Noticing that a client has gone while its prediction waits or runs."""
 
-import asyncio
 from collections.abc import Callable
 
 from servekit.server.exchange import Exchange
 
 __all__ = ["DisconnectWatch"]
 
-_WATCH_AFTER_SECONDS = 0.01
-"""How long a request runs before its client is watched: one that is done by then saves a task."""
-
 
 class DisconnectWatch:
     """Watches the client of one request, whose body has been read.
 
+    The connection calls when it is lost, in that same turn of the loop: a task that waited for the news
+    would have it one turn later, in which a prediction that nobody wants any more could take a slot.
+
     Args:
         exchange: The request.
-        on_gone: Called once, when the client goes.
+        on_gone: Called once, when the client goes; before this returns if it is gone already.
 
     Attributes:
         is_gone: The client went.
     """
 
-    __slots__ = ("_exchange", "_on_gone", "_task", "_timer", "is_gone")
+    __slots__ = ("_connection", "_on_gone", "is_gone")
 
     def __init__(self, exchange: Exchange, on_gone: Callable[[], None]) -> None:
-        self._exchange = exchange
         self._on_gone = on_gone
-        self._task: asyncio.Task[None] | None = None
-        self._timer = asyncio.get_running_loop().call_later(_WATCH_AFTER_SECONDS, self._begin)
         self.is_gone = False
+        self._connection = exchange.connection
+        self._connection.watch(self._note)
 
     def end(self) -> None:
         """Watch no longer."""
-        self._timer.cancel()
-        if self._task is not None:
-            self._task.cancel()
+        self._connection.unwatch(self._note)
 
-    def _begin(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._watch())
-
-    async def _watch(self) -> None:
-        while (await self._exchange.receive())["type"] != "http.disconnect":
-            pass
+    def _note(self) -> None:
         self.is_gone = True
         self._on_gone()

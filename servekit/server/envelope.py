@@ -19,11 +19,17 @@ class Envelope(msgspec.Struct, forbid_unknown_fields=True):
         input: The input object, as JSON; unset when the body has none.
         id: The name that the client gives its prediction.
         context: Free keys and values that the predictor sees in its scope.
+        priority: Which of those that wait goes first.
+        timeout: How long it may take, waiting included.
+        queue_timeout: How long it may wait for a slot.
     """
 
     input: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     id: str | None = None
     context: dict[str, Any] | None = None
+    priority: int | None = None
+    timeout: float | str | None = None
+    queue_timeout: float | str | None = None
     webhook: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     webhook_events_filter: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     output_file_prefix: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET

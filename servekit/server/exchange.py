@@ -8,11 +8,11 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Protocol
 
 from servekit.server.problems import Refusal
 
-__all__ = ["ClientGoneError", "Exchange", "Header", "Receive", "Scope", "Send"]
+__all__ = ["ClientConnection", "ClientGoneError", "Exchange", "Header", "Receive", "Scope", "Send"]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -27,6 +27,25 @@ _JSON: Header = (b"content-type", b"application/json")
 
 class ClientGoneError(Exception):
     """The client is gone before its request was whole; nobody waits for an answer."""
+
+
+class ClientConnection(Protocol):
+    """What the connection of a request offers beyond ASGI.
+
+    Attributes:
+        is_lost: The client is gone.
+    """
+
+    is_lost: bool
+
+    def watch(self, on_lost: Callable[[], None]) -> None:
+        """Have a function called when the client goes; at once if it is gone."""
+
+    def unwatch(self, on_lost: Callable[[], None]) -> None:
+        """Do not call it any more."""
+
+    def abort(self) -> None:
+        """Drop the client now, with whatever is on its way."""
 
 
 class Exchange:
@@ -98,9 +117,11 @@ class Exchange:
                     pass
         await self._send({"type": "http.response.body", "body": b""})
 
-    def abort(self) -> None:
-        """Drop the connection now, with whatever is on its way; `receive` tells of it as of any disconnect."""
-        self.scope["state"]["abort"]()
+    @property
+    def connection(self) -> ClientConnection:
+        """The connection to the client."""
+        connection: ClientConnection = self.scope["state"]["connection"]
+        return connection
 
     async def read_body(self, limit: int, stall_seconds: float) -> bytes:
         """Read the request's body.

@@ -15,7 +15,8 @@ from servekit.server.problems import Refusal
 
 __all__ = ["find_unknown_keys", "refuse_unknown_keys"]
 
-_KNOWN = ("input", "id", "context")
+_KNOWN = ("input", "id", "context", "priority", "timeout", "queue_timeout")
+_LISTED = ", ".join(f'"{key}"' for key in _KNOWN[:-1]) + f' and "{_KNOWN[-1]}"'
 _MAX_SHOWN = 100
 
 _decode_keys = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -51,8 +52,8 @@ def _describe(key: str, input_names: Collection[str]) -> dict[str, Any]:
 def _advise(key: str, input_names: Collection[str]) -> str:
     if key in input_names:
         return f'this is an input of the predictor: put it below "input", as in {{"input": {{"{key}": ...}}}}'
-    if near := difflib.get_close_matches(key, _KNOWN, n=1):
-        return f'unknown key; did you mean "{near[0]}"?'
-    if near := difflib.get_close_matches(key, input_names, n=1):
-        return f'unknown key; did you mean the input "{near[0]}"? Put it below "input"'
-    return 'unknown key; known are "input", "id" and "context", and the values for the predictor go below "input"'
+    for near in difflib.get_close_matches(key, [*_KNOWN, *input_names], n=1):
+        if near in _KNOWN:
+            return f'unknown key; did you mean "{near}"?'
+        return f'unknown key; did you mean the input "{near}"? Put it below "input"'
+    return f'unknown key; known are {_LISTED}, and the values for the predictor go below "input"'

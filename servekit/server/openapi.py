@@ -49,12 +49,13 @@ _ERRORS = {
     "413": "The body is too large (serve.max_body)",
     "415": "The Content-Type is neither JSON nor a form",
     "422": "The input, or another part of the request, does not fit",
+    "429": "The caller has as many as one may (serve.caller.max); `Retry-After` says when to try again",
     "503": "No worker takes it now; `Retry-After` says when to try again",
 }
 
 
 def _responses(success: _Json, *errors: str) -> _Json:
-    return {**success, **{code: _answer(_ERRORS[code], _ref("Problem"), code == "503") for code in errors}}
+    return {**success, **{code: _answer(_ERRORS[code], _ref("Problem"), code in ("429", "503")) for code in errors}}
 
 
 def _answer(description: str, schema: _Json, retries: bool = False, events: bool = False) -> _Json:
@@ -89,7 +90,7 @@ def _metrics() -> _Json:
 def _create(name: str, summary: str, *, is_once: bool = False) -> _Json:
     done = _answer("The prediction has ended; its status says how", _ref("PredictionResponse"), events=True)
     running = _answer("The prediction goes on; ask again at `Location`", _ref("PredictionResponse"))
-    errors = [code for code in ("400", "409", "413", "415", "422", "503") if not (is_once and code == "409")]
+    errors = [code for code in ("400", "409", "413", "415", "422", "429", "503") if not (is_once and code == "409")]
     text = (
         "Waits for the end. `Prefer: respond-async` does not wait, `Prefer: wait=N` waits N seconds, "
         "`Accept: text/event-stream` streams. A client that goes away cancels, unless it prefers `respond-async`."

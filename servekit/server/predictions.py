@@ -5,12 +5,14 @@ from urllib.parse import parse_qs, unquote
 from servekit.errors import ServekitError
 from servekit.runtime.prediction import Prediction
 from servekit.server.answers import Answers, refuse_old_streams
+from servekit.server.callers import CallerKeys
 from servekit.server.envelope import check_id, parse_envelope
-from servekit.server.exchange import Exchange
+from servekit.server.exchange import ClientGoneError, Exchange
 from servekit.server.form import parse_boundary, read_form
 from servekit.server.listing import render_page
 from servekit.server.problems import Refusal
 from servekit.server.service import Request, Service
+from servekit.server.terms import make_terms
 
 __all__ = ["PREDICTIONS", "PredictionRoutes"]
 
@@ -34,6 +36,7 @@ class PredictionRoutes:
         self._pool = service.pool
         self._max_body = service.serve.max_body
         self._stall_seconds = service.serve.stall_timeout
+        self._callers = CallerKeys(service.serve.caller)
         self._answers = Answers(service.pool, service.store, service.serve)
 
     async def __call__(self, exchange: Exchange) -> None:
@@ -87,15 +90,17 @@ class PredictionRoutes:
 
     async def _admit(self, exchange: Exchange, given_id: str | None) -> tuple[Prediction, bool]:
         request = await self._read(exchange, given_id)
-        existing = None if given_id is None else self._store.get(given_id)
-        if existing is not None:  # another PUT came to its end while this one's body was read
-            self._service.drop_files(request)
-            return existing, False
         try:
-            return self._service.admit(request), True
+            if exchange.connection.is_lost and self._answers.cancels_when_gone(exchange):
+                raise ClientGoneError  # while its files were stored
+            existing = None if given_id is None else self._store.get(given_id)
+            if existing is None:
+                return self._service.admit(request), True
         except BaseException:
             self._service.drop_files(request)
             raise
+        self._service.drop_files(request)  # another PUT came to its end while this one's body was read
+        return existing, False
 
     async def _create_once(self, exchange: Exchange, name: str) -> None:
         existing = self._store.get(name)
@@ -121,7 +126,8 @@ class PredictionRoutes:
         body = await exchange.read_body(self._max_body, self._stall_seconds)
         envelope, raw_input = parse_envelope(body, self._service.name_inputs)
         name = _agree_on_id(envelope.id, given_id)
-        return Request(raw_input, name, envelope.context, has_input=envelope.has_input)
+        terms = make_terms(envelope, self._callers.find(exchange))
+        return Request(raw_input, name, envelope.context, terms, has_input=envelope.has_input)
 
     async def _read_form(self, exchange: Exchange, boundary: bytes, given_id: str | None) -> Request:
         schema = self._service.model.input_schema
@@ -129,7 +135,8 @@ class PredictionRoutes:
         try:
             directory = self._pool.directory_of(key)
             form = await read_form(exchange, boundary, directory, self._max_body, self._stall_seconds)
-            return Request(form.as_input(schema), given_id, key=key, uploads=form.uploads)
+            terms = make_terms(None, self._callers.find(exchange))
+            return Request(form.as_input(schema), given_id, terms=terms, key=key, uploads=form.uploads)
         except BaseException:
             self._pool.remove_files(key)
             raise

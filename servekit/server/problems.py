@@ -67,7 +67,7 @@ class Refusal(Exception):  # noqa: N818 - the request is at fault, not the serve
     @classmethod
     def unavailable(cls, message: str, retry_after_seconds: int, **more: object) -> "Refusal":
         """Return the answer to a request that may succeed later; `more` stands beside `detail`."""
-        return cls(503, message, (b"retry-after", b"%d" % retry_after_seconds), more=more)
+        return cls(503, message, _retry_after(retry_after_seconds), more=more)
 
 
 _NOT_READY_SECONDS = 2
@@ -79,12 +79,16 @@ def refuse_error(error: ServekitError) -> Refusal:
     match error:
         case InputError():
             return refuse_problems(error.problems)
-        case BusyError():
-            return Refusal.unavailable(str(error), error.retry_after_seconds)
+        case BusyError():  # everybody's, or only this caller's
+            return Refusal(error.http_status, str(error), _retry_after(error.retry_after_seconds))
         case NotReadyError():
             return Refusal.unavailable(str(error), _NOT_READY_SECONDS)
         case _:
             return Refusal(error.http_status, str(error))
+
+
+def _retry_after(seconds: int) -> tuple[bytes, bytes]:
+    return b"retry-after", b"%d" % seconds
 
 
 def refuse_problems(problems: Sequence[dict[str, Any]]) -> Refusal:

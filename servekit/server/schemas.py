@@ -4,6 +4,7 @@ from typing import Any
 
 from servekit.runtime.model import Model
 from servekit.runtime.prediction import Status
+from servekit.runtime.terms import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from servekit.server.health import State
 
 __all__ = ["ID_PARAMETER", "make_components"]
@@ -71,8 +72,23 @@ def _request() -> _Json:
             "input": {"$ref": "#/components/schemas/Input"},
             "id": {**_ID, "description": "Made up by the server if left out"},
             "context": {"type": ["object", "null"], "description": "Free keys and values for the predictor"},
+            "priority": {
+                "type": ["integer", "null"],
+                "minimum": LOWEST_PRIORITY,
+                "maximum": HIGHEST_PRIORITY,
+                "default": 0,
+                "description": "Of those that wait for a slot the higher goes first",
+            },
+            "timeout": _duration("How long it may take, waiting included; serve.timeout counts if it is shorter"),
+            "queue_timeout": _duration("How long it may wait; serve.queue.timeout counts if it is shorter"),
         },
     }
+
+
+def _duration(description: str) -> _Json:
+    seconds: _Json = {"type": "number", "exclusiveMinimum": 0}
+    text: _Json = {"type": "string", "examples": ["500ms", "30s", "10m"]}
+    return {"anyOf": [seconds, text, {"type": "null"}], "description": description}
 
 
 def _prediction() -> _Json:

@@ -9,6 +9,7 @@ from servekit.errors import InputError, NotReadyError
 from servekit.runtime.model import Model
 from servekit.runtime.pool import Pool
 from servekit.runtime.prediction import Prediction
+from servekit.runtime.terms import DEFAULT_TERMS, Terms
 from servekit.schema import InputChecker
 from servekit.server.metrics.tally import Tally
 from servekit.server.problems import Refusal
@@ -26,6 +27,7 @@ class Request:
         raw_input: The input object, as JSON.
         id: The client's own id for the prediction.
         context: Free keys and values for the predictor.
+        terms: How urgent it is, how long it may take, and whose it is.
         key: Under which the uploaded files stand, if there are any.
         uploads: Where each upload that the input names by a token lies.
         has_input: The client gave an input, even an empty one.
@@ -34,6 +36,7 @@ class Request:
     raw_input: bytes
     id: str | None = None
     context: dict[str, Any] | None = None
+    terms: Terms = DEFAULT_TERMS
     key: int | None = None
     uploads: dict[str, Path] = field(default_factory=dict[str, Path])
     has_input: bool = True
@@ -88,6 +91,7 @@ class Service:
             Refusal: The id is taken.
             InputError: The input does not fit.
             BusyError: All slots are taken and the queue is full.
+            CallerLimitError: Its caller has as many predictions as one may.
             NotReadyError: No worker takes predictions.
         """
         model = self.model
@@ -109,6 +113,7 @@ class Service:
             context=request.context,
             uploads={token: str(path) for token, path in request.uploads.items()} if request.uploads else None,
             key=request.key,
+            terms=request.terms,
         )
         self.pool.submit(prediction)
         self.store.put(prediction)

@@ -117,7 +117,7 @@ class EventStream:
         self._balance()
         if self._loop.time() - started > self._serve.stall_timeout:
             # Or else the connection would wait for the client to read what is on its way.
-            self._exchange.abort()
+            self._exchange.connection.abort()
             self._leave(f"canceled: the client read nothing for {self._serve.stall_timeout:g} seconds")
             return
         pause = _PAUSED_CHECK_SECONDS if self._is_paused or self._pool is None else _SLOW_SEND_SECONDS

@@ -6,6 +6,7 @@ they cost a quarter less of the server's time for a bare answer (25 us against 1
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -75,7 +76,14 @@ class CoalescingTransport(asyncio.Transport):
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's protocol on such a transport."""
+    """uvicorn's protocol on such a transport, which requests find as `connection` in their scope's state.
+
+    Attributes:
+        is_lost: The client is gone.
+    """
+
+    is_lost = False
+    _on_lost: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in the base class
         """Begin a connection."""
@@ -84,4 +92,40 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request; ASGI has no word for dropping its client, so the way to do it goes along."""
         super().on_message_begin()
-        self.scope.setdefault("state", {})["abort"] = self.transport.abort
+        self.scope.setdefault("state", {})["connection"] = self
+
+    def eof_received(self) -> None:
+        """Let the connection end, as uvicorn does: a client that says no more is taken for gone."""
+        super().eof_received()
+        self._lose()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the connection."""
+        super().connection_lost(exc)
+        self._lose()
+
+    def watch(self, on_lost: Callable[[], None]) -> None:
+        """Have a function called when the client goes; at once if it is gone.
+
+        One at a time: requests of one connection are answered one after the other.
+        """
+        if self.is_lost:
+            on_lost()
+            return
+        self._on_lost = on_lost
+        self.flow.resume_reading()  # a large body has stopped it, and with it the news of the end
+
+    def unwatch(self, on_lost: Callable[[], None]) -> None:
+        """Do not call it any more."""
+        if self._on_lost == on_lost:
+            self._on_lost = None
+
+    def abort(self) -> None:
+        """Drop the client now, with whatever is on its way."""
+        self.transport.abort()
+
+    def _lose(self) -> None:
+        self.is_lost = True
+        on_lost, self._on_lost = self._on_lost, None
+        if on_lost is not None:
+            on_lost()

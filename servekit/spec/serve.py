@@ -7,9 +7,9 @@ from pydantic import Field
 from servekit.spec.ranges import Range, SlotRange, WorkerRange
 from servekit.spec.section import Section
 from servekit.spec.units import Duration, PositiveDuration, PositiveSize, Size
-from servekit.spec.values import GpuShare, HangTimeout, WorkerMemory
+from servekit.spec.values import GpuShare, HangTimeout, HeaderName, WorkerMemory
 
-__all__ = ["FetchSpec", "HistorySpec", "QueueSpec", "RecycleSpec", "ScalingSpec", "ServeSpec"]
+__all__ = ["CallerSpec", "FetchSpec", "HistorySpec", "QueueSpec", "RecycleSpec", "ScalingSpec", "ServeSpec"]
 
 
 class QueueSpec(Section):
@@ -17,6 +17,26 @@ class QueueSpec(Section):
 
     max: int = Field(default=100, ge=0, description="How many predictions may wait; the next one is answered 503.")
     timeout: PositiveDuration = Field(default=60.0, description="How long a prediction may wait before it is refused.")
+    ageing: PositiveDuration | None = Field(
+        default=5.0,
+        description="How long a prediction waits for each level of priority that it gains by waiting; "
+        "with null it gains none, and a low one may wait until its time is up.",
+    )
+
+
+class CallerSpec(Section):
+    """What one caller may have at once, so that none can take all slots."""
+
+    header: HeaderName = Field(
+        default="X-API-Key",
+        description="The request header by which callers are told apart; those without it count as one.",
+    )
+    max: int | None = Field(
+        default=None,
+        ge=1,
+        description="How many predictions of one caller may run and wait; the next one is answered 429. "
+        "Null for no limit.",
+    )
 
 
 class HistorySpec(Section):
@@ -99,6 +119,7 @@ class ServeSpec(Section):
         "included. As many run at once as keep it.",
     )
     queue: QueueSpec = Field(default_factory=QueueSpec, description="Predictions that wait for a slot.")
+    caller: CallerSpec = Field(default_factory=CallerSpec, description="What one caller may have at once.")
     timeout: PositiveDuration | None = Field(
         default=3600.0, description="The whole time a prediction may take, waiting included; null for no limit."
     )

@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from collections.abc import Callable
 from typing import Annotated, Final
 
@@ -40,8 +41,10 @@ def parse_duration(value: object) -> float:
         PydanticCustomError: The value is neither; pydantic adds the place.
     """
     if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
-        return float(match[1]) * _SECONDS[match[2] or "s"]
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0:
+        seconds = float(match[1]) * _SECONDS[match[2] or "s"]
+        if math.isfinite(seconds):  # digits may go on and on
+            return seconds
+    elif isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= sys.float_info.max:
         return float(value)
     raise PydanticCustomError(
         "servekit_unit",

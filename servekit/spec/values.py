@@ -13,6 +13,7 @@ from servekit.spec.units import PositiveDuration, Size
 __all__ = [
     "GpuShare",
     "HangTimeout",
+    "HeaderName",
     "ImageName",
     "InsidePath",
     "SystemPackage",
@@ -82,6 +83,16 @@ def _check_variable_value(value: str) -> str:
     return value
 
 
+def _check_header_name(name: str) -> str:
+    # A token, RFC 9110 section 5.6.2.
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+        raise unfit(
+            "this cannot be the name of a header: that has no blanks, colons or quotes",
+            'Write only the name, such as "X-API-Key" or "Authorization".',
+        )
+    return name
+
+
 def _check_image_name(name: str) -> str:
     if not re.fullmatch(r"[a-zA-Z0-9][\w.:/@-]*", name):
         raise unfit(
@@ -118,6 +129,7 @@ def _check_hang_timeout(seconds: float) -> float:
     return seconds
 
 
+HeaderName = Annotated[str, AfterValidator(_check_header_name)]
 Text = Annotated[str, AfterValidator(_check_not_blank)]
 InsidePath = Annotated[str, AfterValidator(_check_inside_project)]
 SystemPackage = Annotated[str, AfterValidator(_check_system_package)]

@@ -103,6 +103,30 @@ def test_slots_queue_refusals_and_cancels_are_counted(server: Server, client: ht
     }
 
 
+def test_whom_admission_turns_away_is_counted_by_the_reason(start_server: StartServer) -> None:
+    server = start_server(MODEL, caller={"max": 2})
+    with server.client() as client:
+        predict(client, gate="gate", prefer="respond-async")
+        wait_until((server.root / "gate.begun").exists)
+        impatient = client.post("/predictions", json={"input": {}, "queue_timeout": "20ms"})
+        late = client.post("/predictions", json={"input": {}, "timeout": "20ms"})
+        waiting = predict(client, prefer="respond-async").json()["id"]
+        one_too_many = predict(client)
+        (server.root / "gate").touch()
+        wait_until(lambda: client.get(f"/predictions/{waiting}").json()["status"] == "succeeded")
+        samples = scrape(client)
+
+    assert [each.status_code for each in (impatient, late, one_too_many)] == [503, 200, 429]
+    assert late.json()["status"] == "failed"
+    assert find_changes({}, samples, *COUNTERS) == {
+        ("servekit_predictions_total", "succeeded"): 2,
+        ("servekit_predictions_total", "failed"): 1,
+        ("servekit_refused_requests_total", "queue"): 1,
+        ("servekit_refused_requests_total", "caller_limit"): 1,
+    }
+    assert samples["servekit_prediction_queue_time_seconds_count",] == 2
+
+
 @pytest.mark.parametrize("body", ["{", '{"input": {"act": 1}}', '{"inputs": {}}'])
 def test_a_request_that_is_at_fault_is_refused_as_invalid(client: httpx.Client, body: str) -> None:
     before = scrape(client)

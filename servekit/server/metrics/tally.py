@@ -10,7 +10,7 @@ from bisect import bisect_left
 from enum import StrEnum
 from typing import Final
 
-from servekit.errors import BusyError, NotReadyError, ServekitError
+from servekit.errors import BusyError, CallerLimitError, NotReadyError, ServekitError
 from servekit.runtime.death import DeathCause
 from servekit.runtime.handle import WorkerHandle
 from servekit.runtime.observer import PoolObserver
@@ -35,6 +35,7 @@ class RefusalReason(StrEnum):
 
     Attributes:
         BUSY: All slots were taken and the queue was full.
+        CALLER_LIMIT: Its caller had as many predictions running and waiting as one may.
         NOT_READY: No worker was ready, or the server was shutting down.
         QUEUE: It waited, and left the queue without a slot: its time there was up, or no worker could be made ready.
         INVALID: The request was at fault.
@@ -42,6 +43,7 @@ class RefusalReason(StrEnum):
     """
 
     BUSY = "busy"
+    CALLER_LIMIT = "caller_limit"
     NOT_READY = "not_ready"
     QUEUE = "queue"
     INVALID = "invalid"
@@ -150,6 +152,8 @@ class Tally(PoolObserver):
 
 def _find_reason(error: Refusal | ServekitError) -> RefusalReason:
     match error:
+        case CallerLimitError():  # before `BusyError`, which it is as well: there may be slots for others
+            return RefusalReason.CALLER_LIMIT
         case BusyError():
             return RefusalReason.BUSY
         case NotReadyError():

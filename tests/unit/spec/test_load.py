@@ -164,6 +164,27 @@ CASES = {
     "an item of the wrong kind": ("predictor: a.py:P\nbuild:\n  run:\n  - a\n  - [b]", r":5: build\.run\[1\] is"),
     "a number out of bounds": ("predictor: a.py:P\nserve: {port: 70000}", r"is 70000; it must be at most 65535"),
     "a timeout of zero": ("predictor: a.py:P\nserve: {timeout: 0}", r"is 0; it must be more than 0"),
+    "an ageing that goes back": (
+        "predictor: a.py:P\nserve: {queue: {ageing: -1}}",
+        r"serve\.queue\.ageing is -1; a duration is .*\n.*\"30s\"",
+    ),
+    "an ageing at once": (
+        "predictor: a.py:P\nserve: {queue: {ageing: 0s}}",
+        r"serve\.queue\.ageing is \"0s\"; it must be more than 0",
+    ),
+    "a caller that may have nothing": (
+        "predictor: a.py:P\nserve: {caller: {max: 0}}",
+        r"serve\.caller\.max is 0; it must be at least 1",
+    ),
+    "a header with blanks": (
+        "predictor: a.py:P\nserve: {caller: {header: X API Key}}",
+        r"serve\.caller\.header is \"X API Key\"; this cannot be the name of a header(.|\n)*\"X-API-Key\"",
+    ),
+    "a header with its colon": (
+        "predictor: a.py:P\nserve: {caller: {header: 'X-API-Key:'}}",
+        r"serve\.caller\.header is \"X-API-Key:\"; this cannot be the name of a header",
+    ),
+    "no header": ("predictor: a.py:P\nserve: {caller: {header: ''}}", r"serve\.caller\.header is \"\"; this cannot"),
     "an unknown choice": (
         "predictor: a.py:P\nserve: {log_level: warn}",
         r'it must be debug, info, warning or error \(did you mean "warning"\?\)',

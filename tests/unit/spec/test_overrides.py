@@ -4,7 +4,7 @@ import pytest
 from pydantic import BaseModel
 
 from servekit.errors import UsageError
-from servekit.spec import Range, ServeSpec, Setting, Spec, apply_overrides, list_settings
+from servekit.spec import QueueSpec, Range, ServeSpec, Setting, Spec, apply_overrides, list_settings
 
 SPEC = Spec(predictor="predict.py:Predictor", path=Path("/project/servekit.yaml"))
 
@@ -101,7 +101,7 @@ def test_none_takes_a_limit_away() -> None:
 def test_one_field_of_a_section_leaves_the_others_as_the_file_says() -> None:
     spec = SPEC.model_copy(update={"serve": ServeSpec.model_validate({"queue": {"timeout": "7s"}})})
 
-    assert apply_overrides(spec, {}, {"queue_max": 3}).serve.queue.model_dump() == {"max": 3, "timeout": 7.0}
+    assert apply_overrides(spec, {}, {"queue_max": 3}).serve.queue == QueueSpec(max=3, timeout=7.0)
 
 
 def test_what_is_not_about_serve_stays() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from servekit.errors import BusyError, InputError, NotReadyError, OutputError, ServekitError
+from servekit.errors import BusyError, CallerLimitError, InputError, NotReadyError, OutputError, ServekitError
 from servekit.runtime.death import DeathCause
 from servekit.runtime.handle import WorkerHandle
 from servekit.runtime.prediction import Prediction, Status
@@ -92,6 +92,7 @@ def test_one_whose_input_the_worker_refused_is_refused_and_has_not_failed() -> N
     ("error", "reason"),
     [
         (BusyError("full", 1), RefusalReason.BUSY),
+        (CallerLimitError("yours", 1), RefusalReason.CALLER_LIMIT),
         (NotReadyError("setup"), RefusalReason.NOT_READY),
         (InputError([]), RefusalReason.INVALID),
         (Refusal(409, "taken"), RefusalReason.INVALID),

@@ -1,0 +1,87 @@
+"""Which prediction runs where."""
+
+import os
+import time
+
+from servekit.runtime.crew import Crew
+from servekit.runtime.handle import WorkerHandle
+from servekit.runtime.prediction import Prediction
+from servekit.runtime.protocol import Run
+from servekit.runtime.rate import SlotRate
+
+__all__ = ["Placements"]
+
+
+class Placements:
+    """Which predictions hold which slots of a crew.
+
+    Args:
+        crew: Whose slots they are.
+        rate: Is told when slots are taken and freed.
+    """
+
+    def __init__(self, crew: Crew, rate: SlotRate) -> None:
+        self._crew = crew
+        self._rate = rate
+        self._workers: dict[int, WorkerHandle] = {}
+
+    def __len__(self) -> int:
+        """Return how many are taken."""
+        return len(self._workers)
+
+    def find_free(self) -> WorkerHandle | None:
+        """Return the worker with the most free slots, or None when all are taken."""
+        best: WorkerHandle | None = None
+        most = 0
+        for worker in self._crew.workers:
+            free = worker.free_slots
+            if free > most:
+                best, most = worker, free
+        return best
+
+    def find_worker(self, prediction: Prediction) -> WorkerHandle | None:
+        """Return where a prediction runs, or None if it does not."""
+        return self._workers.get(prediction.key)
+
+    def take(self, prediction: Prediction, worker: WorkerHandle) -> None:
+        """Give a prediction a slot."""
+        worker.running[prediction.key] = prediction
+        self._workers[prediction.key] = worker
+        prediction.start()
+        self._rate.begin(prediction.started_tick)
+
+    def run(self, prediction: Prediction, worker: WorkerHandle, deadline: float | None) -> None:
+        """Send a worker what it needs for a prediction that has its slot.
+
+        Args:
+            prediction: What to run. The server needs its input no longer.
+            worker: Where it has its slot.
+            deadline: When its time is over, in seconds since the epoch.
+        """
+        uploads = prediction.uploads
+        worker.send(
+            Run(
+                prediction.key,
+                prediction.id,
+                prediction.raw_input,
+                prediction.context,
+                deadline,
+                {token: os.fsencode(path) for token, path in uploads.items()} if uploads else None,
+            )
+        )
+        prediction.raw_input = b""
+
+    def free(self, prediction: Prediction, worker: WorkerHandle) -> None:
+        """Take a slot back from a prediction whose code has ended."""
+        self._rate.end(prediction.started_tick, time.perf_counter())
+        self._release(prediction, worker)
+
+    def drop(self, prediction: Prediction, worker: WorkerHandle) -> None:
+        """Let go of a slot that is gone with its worker."""
+        self._rate.drop(prediction.started_tick)
+        self._release(prediction, worker)
+
+    def _release(self, prediction: Prediction, worker: WorkerHandle) -> None:
+        worker.running.pop(prediction.key, None)
+        worker.stuck.discard(prediction.key)
+        self._workers.pop(prediction.key, None)
