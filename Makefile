@@ -12,8 +12,11 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 py
 demo: $(VENV)/.installed ## run a real model locally, then stream from one over HTTP
 	@$(BIN)/python examples/demo.py
 
+# A file's tests stay together, for what they share is made once. The files begin in the order of their names, so that
+# those with an engine, which last longest, are not what the other processes wait for in the end.
 test: $(VENV)/.installed-test ## run all tests
-	$(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadgroup
+	@$(BIN)/python -m compileall -q servekit cli templates
+	$(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 check: lint types imports docs ## everything but the tests
 
