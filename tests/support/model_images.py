@@ -38,7 +38,8 @@ RUN --mount=type=secret,id=ca --mount=type=cache,target=/root/.cache [ ! -s /run
     PIP_CERT=/run/secrets/ca; pip install --quiet msgspec pydantic urllib3 uvloop fastapi httptools jsonschema-rs \
     python-multipart pyyaml structlog uvicorn
 COPY --from=init /usr/bin/tini /usr/bin/tini
-RUN --mount=type=bind,source=.,target=/context pip install --quiet --no-deps /context/*.whl
+RUN --mount=type=bind,source=.,target=/context pip install --quiet --no-deps /context/*.whl \
+    && PYTHONDONTWRITEBYTECODE= python -c "import servekit.server.rest, servekit.server.run, servekit.server.web"
 WORKDIR /app
 USER 10001
 STOPSIGNAL SIGTERM
