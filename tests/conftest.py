@@ -20,14 +20,6 @@ class MakeProject(Protocol):
     def __call__(self, code: str, *, predictor: str = ..., **serve: Any) -> Spec: ...
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell pytest-xdist what belongs on one of its workers: a file's tests, and all that use the Docker engine."""
-    for item in items:
-        group = "docker" if item.path.parent.name == "docker" else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(autouse=True, scope="session")
 def _temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
     """Have what the tests' processes leave, some of which are killed, go with the tests' own folders."""

@@ -363,29 +363,6 @@ def test_a_dry_run_builds_by_hand(builder: Builder, tmp_path: Path) -> None:
         assert json.loads(container.predict())["status"] == "succeeded"
 
 
-def test_a_base_image_that_fits_is_built_on(builder: Builder, engine: Engine) -> None:
-    # A Python of its own: another test that is built meanwhile must not find a base that is about to go.
-    spec = 'build: {python_version: "3.13"}\n'
-    done = builder.run("base", "build", "--python", "3.13")
-    assert done.returncode == 0, done.stderr
-    base = done.stdout.strip()
-    try:
-        assert base in builder.run("base", "list").stdout
-
-        image = builder.build(builder.write(HELLO, spec))
-
-        locked = builder.write(HELLO, spec)
-        assert builder.run("lock", "--file", str(locked)).returncode == 0
-        depth = len(builder.layers(base))
-        assert builder.layers(image)[:depth] == builder.layers(base)
-        assert builder.layers(builder.build(locked))[:depth] != builder.layers(base)
-        with builder.start(image) as container:
-            container.wait_until_ready()
-            assert json.loads(container.predict())["status"] == "succeeded"
-    finally:
-        engine.client.images.remove(base, force=True)
-
-
 def test_an_image_is_pushed_and_runs_where_it_is_pulled(builder: Builder, hello: str, registry: str) -> None:
     name = builder.rename(hello, f"{registry}/team/hello")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from image_building import SECONDS, Builder
+from model_images import MakeModelImage
 
 from servekit_cli.engine import Engine
 from servekit_cli.environment.uv import run_uv
@@ -190,12 +191,16 @@ def test_a_base_image_with_another_python_is_told(
     assert "build.base_image has to bring Python 3.13 as `python`, and has 3.12" in done.stderr
 
 
-def test_a_dockerfile_of_the_users_own_is_built_with_the_same_context(builder: Builder) -> None:
+def test_a_dockerfile_of_the_users_own_is_built_with_the_same_context(
+    builder: Builder, model_image: MakeModelImage, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("secret")
+    # On an image that has what servekit needs, so that nothing but servekit itself is to be installed.
     dockerfile = f"""\
-FROM {PYTHON_IMAGE}
-RUN --mount=type=secret,id=ca --mount=type=bind,source=.servekit,target=/run/servekit \\
-    export PIP_CERT=/run/secrets/ca; [ -f $PIP_CERT ] || unset PIP_CERT; \\
-    pip install --no-cache-dir "$(echo /run/servekit/servekit-*.whl)[server]"
+FROM {model_image.runtime}
+USER root
+RUN --mount=type=secret,id=token,required=true --mount=type=bind,source=.servekit,target=/run/servekit \\
+    pip install --no-cache-dir --force-reinstall --no-deps /run/servekit/servekit-*.whl
 COPY weights/ /app/
 COPY app/ /app/
 WORKDIR /app
@@ -207,7 +212,7 @@ CMD ["python", "-m", "servekit.server"]
         **{"Own.Dockerfile": dockerfile, "model.txt": "from the weights"},
     )
 
-    image = builder.build(project)
+    image = builder.build(project, "--secret", f"id=token,src={tmp_path / 'token'}")
 
     with builder.start(image) as container:
         container.wait_until_ready()

@@ -12,7 +12,6 @@ from image_building import Builder
 from model_images import Command
 from serving import wait_until
 
-from servekit_cli.container.ownership import OWNER
 from servekit_cli.engine import Engine
 
 HELLO = "def predict(name: str = 'world') -> str:\n    return f'Hello, {name}!'\n"
@@ -148,11 +147,6 @@ def test_a_predictor_that_never_comes_to_an_end_of_its_import(builder: Builder) 
 SLOW_IMPORT = "import time\ntime.sleep(600)\n" + HELLO
 
 
-def list_containers_of(engine: Engine, command: Command) -> list[str]:
-    found = engine.client.containers.list(all=True, ignore_removed=True, filters={"label": OWNER})
-    return [str(each.name) for each in found if each.labels[OWNER].startswith(f"{command.process.pid}.")]
-
-
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_while_the_image_is_asked_leaves_nothing(
     builder: Builder, engine: Engine, number: signal.Signals, code: int
@@ -160,23 +154,23 @@ def test_a_signal_while_the_image_is_asked_leaves_nothing(
     project, name = builder.write(SLOW_IMPORT), builder.new_name()
 
     with Command("build", "--file", str(project), "--tag", name) as command:
-        wait_until(lambda: bool(list_containers_of(engine, command)))
+        wait_until(lambda: bool(command.containers(engine)))
         command.send(number)
 
         assert command.wait() == code
-        assert not list_containers_of(engine, command)
+        assert not command.containers(engine)
     assert not engine.client.images.list(name)
 
 
 def test_the_container_of_a_killed_build_goes_with_the_next_build(builder: Builder, engine: Engine) -> None:
     with Command("build", "--file", str(builder.write(SLOW_IMPORT))) as command:
-        wait_until(lambda: bool(list_containers_of(engine, command)))
+        wait_until(lambda: bool(command.containers(engine)))
         command.process.kill()
         command.process.wait()
 
     builder.fail(builder.write("import does_not_exist\n" + HELLO))
 
-    assert not list_containers_of(engine, command)
+    assert not command.containers(engine)
 
 
 def test_a_secret_without_its_file(builder: Builder) -> None:

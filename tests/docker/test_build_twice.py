@@ -13,7 +13,7 @@ from image_building import Builder
 
 from servekit_cli.engine import Engine
 
-pytestmark = pytest.mark.timeout(500)  # two whole builds, each step anew
+pytestmark = pytest.mark.timeout(500)  # two whole builds
 
 Layer = dict[str, tuple[object, ...]]
 
@@ -27,10 +27,10 @@ def builder(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Generat
 
 @pytest.fixture(scope="module")
 def images(builder: Builder) -> tuple[str, str]:
-    """Build the same project twice, each step anew."""
+    """Build the same project from steps that the engine has done before, and with each step anew."""
     project = builder.write("def predict() -> str:\n    return ''\n", "build: {python_packages: [tabulate==0.9.0]}\n")
     assert builder.run("lock", "--file", str(project)).returncode == 0
-    first, second = (builder.build(project, "--no-cache", SOURCE_DATE_EPOCH="1700000000") for _ in range(2))
+    first, second = (builder.build(project, *how, SOURCE_DATE_EPOCH="1700000000") for how in ((), ("--no-cache",)))
     return first, second
 
 

@@ -80,9 +80,13 @@ class Builder:
     Args:
         engine: Where images are built.
         folder: For the projects and the command's cache.
+
+    Attributes:
+        cache: The folder of the command's cache.
     """
 
     def __init__(self, engine: Engine, folder: Path) -> None:
+        self.cache: Final = folder / "cache"
         self._engine = engine
         self._folder = folder
         self._names: list[str] = []
@@ -111,7 +115,7 @@ class Builder:
             variables: More variables.
         """
         environ = {key: value for key, value in os.environ.items() if not key.startswith("SERVEKIT_")}
-        environ |= {"SERVEKIT_CACHE_DIR": str(self._folder / "cache"), **variables}
+        environ |= {"SERVEKIT_CACHE_DIR": str(self.cache), **variables}
         if path is not None:
             environ["PATH"] = path
         return subprocess.run(

@@ -6,6 +6,7 @@ What an image has that servekit builds, as far as a container is concerned: the 
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -19,7 +20,9 @@ from pathlib import Path
 from typing import IO, Final, Self
 
 from servekit.spec import load_spec
+from servekit_cli.container.ownership import OWNER
 from servekit_cli.engine import BuildRequest, BuildSecret, Engine, build_image, make_view
+from servekit_cli.environment.requirements import read_server_requirements
 from servekit_cli.image.wheel import OwnSource, find_own_source
 
 __all__ = ["SECONDS", "Command", "MakeModelImage"]
@@ -27,7 +30,7 @@ __all__ = ["SECONDS", "Command", "MakeModelImage"]
 SECONDS: Final = 60
 SERVEKIT: Final = str(Path(sysconfig.get_path("scripts")) / "servekit")
 
-_RUNTIME: Final = """
+_RUNTIME: Final = f"""
 FROM python:3.12-slim AS init
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends tini
 
@@ -35,10 +38,10 @@ FROM python:3.12-slim
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 SERVEKIT_LOG_FORMAT=json HOME=/home/servekit
 RUN useradd --uid 10001 --create-home servekit
 RUN --mount=type=secret,id=ca --mount=type=cache,target=/root/.cache [ ! -s /run/secrets/ca ] || export \
-    PIP_CERT=/run/secrets/ca; pip install --quiet msgspec pydantic urllib3 uvloop fastapi httptools jsonschema-rs \
-    python-multipart pyyaml structlog uvicorn
+    PIP_CERT=/run/secrets/ca; pip install --quiet {shlex.join(read_server_requirements())}
 COPY --from=init /usr/bin/tini /usr/bin/tini
-RUN --mount=type=bind,source=.,target=/context pip install --quiet --no-deps /context/*.whl
+RUN --mount=type=bind,source=.,target=/context pip install --quiet --no-deps /context/*.whl \
+    && PYTHONDONTWRITEBYTECODE= python -c "import servekit.server.rest, servekit.server.run, servekit.server.web"
 WORKDIR /app
 USER 10001
 STOPSIGNAL SIGTERM
@@ -54,13 +57,16 @@ class MakeModelImage:
         engine: Where they are made.
         labels: What each image, and so each container of it, is known by.
         folder: A folder for contexts.
+
+    Attributes:
+        runtime: The name of the image below them, which has the runtime and no project.
     """
 
     def __init__(self, engine: Engine, labels: Mapping[str, str], folder: Path) -> None:
         self._engine = engine
         self._labels = dict(labels)
         self._folder = folder
-        self._runtime = self._build_runtime()
+        self.runtime: Final = self._build_runtime()
 
     def __call__(self, code: str, *, spec: str = "", name: str | None = None, **labels: str) -> str:
         """Make an image from the code of its predict.py, and return its name.
@@ -76,7 +82,7 @@ class MakeModelImage:
         project.mkdir(parents=True)
         (project / "predict.py").write_text(textwrap.dedent(code))
         (project / "servekit.yaml").write_text(f"predictor: predict.py:Predictor\n{spec}")
-        (context / "Dockerfile").write_text(f"FROM {self._runtime}\nCOPY app /app\n")
+        (context / "Dockerfile").write_text(f"FROM {self.runtime}\nCOPY app /app\n")
         name = name or f"servekit-test/{uuid.uuid4().hex[:12]}"
         self._build(context, name, {**_describe(project), **{f"dev.servekit.{key}": labels[key] for key in labels}})
         return name
@@ -155,6 +161,11 @@ class Command:
         for thread in self._threads:
             thread.join(SECONDS)
         return code
+
+    def containers(self, engine: Engine) -> list[str]:
+        """List the containers that belong to it, running or not."""
+        found = engine.client.containers.list(all=True, ignore_removed=True, filters={"label": OWNER})
+        return [str(each.name) for each in found if each.labels[OWNER].startswith(f"{self.process.pid}.")]
 
     def _read(self, stream: IO[str], name: str) -> None:
         with stream:

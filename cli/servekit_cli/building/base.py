@@ -50,18 +50,19 @@ def list_bases(engine: Engine) -> list[BaseImage]:
     """
     with engine.faults():
         try:
-            images = engine.client.images.list(filters={"label": f"{BASE_LABEL}.version"})
+            # One request: an image that goes while the list is read must not fail it.
+            images = engine.client.api.images(filters={"label": f"{BASE_LABEL}.version"})
         except APIError as error:
             raise ImageError(f"The engine does not list its images: {error.explanation}") from error
     found: list[BaseImage] = []
     for image in images:
-        labels = read_base_labels(image.labels)
+        labels = read_base_labels(image.get("Labels") or {})
         # What is built on a base has its labels too; a base itself has a name of our making.
-        name = next((tag for tag in image.tags if tag.startswith(f"{_REPOSITORY}:")), None)
+        name = next((tag for tag in image.get("RepoTags") or () if tag.startswith(f"{_REPOSITORY}:")), None)
         if labels is None or name is None:
             continue
         fits = labels == list_base_labels(labels.python)
-        found.append(BaseImage(name, labels.version, labels.python, int(image.attrs.get("Size", 0)), fits))
+        found.append(BaseImage(name, labels.version, labels.python, int(image.get("Size", 0)), fits))
     return sorted(found, key=lambda base: (not base.fits, base.name))
 
 

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from servekit.errors import ImageError
+from servekit.errors import ImageBuildError, ImageError
 from servekit.spec import Spec
 from servekit_cli.building.base import find_base
 from servekit_cli.building.memory import Memory
@@ -118,7 +118,19 @@ def build_project(engine: Engine, spec: Spec, options: BuildOptions, view: Build
 
 def _build_all(engine: Engine, spec: Spec, options: BuildOptions, view: BuildView) -> BuiltImage:
     weights = provide_weights(engine, spec, options.platform, view)
-    preparation = prepare_build(spec, _list_engine_facts(engine, spec, options, weights))
+    facts = _list_engine_facts(engine, spec, options, weights)
+    try:
+        return _build_with(engine, spec, facts, options, view)
+    except ImageBuildError:
+        base = facts.base_image
+        if base is None or find_image(engine, base) is not None:
+            raise
+    view.tell(f"The base image {base} was removed meanwhile. Building without it...")
+    return _build_with(engine, spec, replace(facts, base_image=None), options, view)
+
+
+def _build_with(engine: Engine, spec: Spec, facts: EngineFacts, options: BuildOptions, view: BuildView) -> BuiltImage:
+    preparation = prepare_build(spec, facts)
     for note in preparation.notes:
         say(f"Note: {note}")
     folder = _context_of(spec)
