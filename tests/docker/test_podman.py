@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -42,7 +43,8 @@ def podman(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Generato
     folder = tmp_path_factory.mktemp("podman")
     (folder / "containers.conf").write_text(SETTINGS)
     address = f"unix://{folder}/podman.sock"
-    command = [program, "--root", str(folder / "root"), "--runroot", str(folder / "run")]
+    run = Path(tempfile.mkdtemp(prefix="podman-", dir="/tmp"))  # podman takes 50 characters; ours may be longer
+    command = [program, "--root", str(folder / "root"), "--runroot", str(run)]
     environ = {**os.environ, "CONTAINERS_CONF": str(folder / "containers.conf")}
     log = folder / "podman.log"
     with log.open("wb") as output:
@@ -58,6 +60,7 @@ def podman(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Generato
         service.wait(SECONDS)
         # Not `system reset`: that takes networks and machines along, which are not of this storage.
         subprocess.run([*command, "rmi", "--all", "--force"], env=environ, capture_output=True, check=True)
+        shutil.rmtree(run)
 
 
 def _wait_for_socket(socket: Path, log: Path) -> None:
