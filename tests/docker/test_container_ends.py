@@ -4,7 +4,6 @@ import random
 import signal
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -228,24 +227,15 @@ def test_a_reader_that_has_enough_ends_the_prediction(sleeper: str) -> None:
 
 
 def test_twenty_ctrl_c_at_random_moments(engine: Engine, sleeper: str) -> None:
+    # One after the other: beside each other, some would be interrupted before they have begun to listen.
     chance = random.Random(20)
-    moments = [chance.uniform(0.2, 2.5) for _ in range(20)]
+    for _ in range(20):
+        with Command("predict", sleeper) as command:
+            time.sleep(chance.uniform(0.2, 2.5))
+            command.send(signal.SIGINT)
 
-    with ThreadPoolExecutor(_AT_ONCE) as threads:
-        ends = list(threads.map(lambda seconds: interrupt(engine, sleeper, seconds), moments))
-
-    assert ends == [(130, [])] * 20
-
-
-def interrupt(engine: Engine, image: str, seconds: float) -> tuple[int, list[str]]:
-    """Interrupt a command after some time; return its exit code, and the containers of its own that it leaves."""
-    with Command("predict", image) as command:
-        time.sleep(seconds)
-        command.send(signal.SIGINT)
-        return command.wait(), command.containers(engine)
-
-
-_AT_ONCE = 4  # they wait most of the time
+            assert command.wait() == 130
+        assert not containers_of(engine, sleeper)
 
 
 def predict(image: str, *arguments: str) -> "subprocess.CompletedProcess[str]":

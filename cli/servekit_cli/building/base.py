@@ -1,7 +1,7 @@
 """Base images: the steps that are the same for many projects, done once."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from docker.errors import APIError
 
@@ -51,7 +51,8 @@ def list_bases(engine: Engine) -> list[BaseImage]:
     with engine.faults():
         try:
             # One request: an image that goes while the list is read must not fail it.
-            images = engine.client.api.images(filters={"label": f"{BASE_LABEL}.version"})
+            client: Any = engine.client  # whose types say nothing of what comes back
+            images: list[dict[str, Any]] = client.api.images(filters={"label": f"{BASE_LABEL}.version"})
         except APIError as error:
             raise ImageError(f"The engine does not list its images: {error.explanation}") from error
     found: list[BaseImage] = []
