@@ -140,5 +140,6 @@ def _describe(error: ValidationError, sources: Mapping[tuple[str, ...], str]) ->
     for detail in error.errors():
         expected, remedy = describe_expectation(detail)
         path = tuple(str(part) for part in detail["loc"])
-        lines.append(f'{sources[path]} is "{detail["input"]}"; {expected}.\n  {remedy}')
+        name = sources.get(path, f"serve.{'.'.join(path)}")  # it stands in the file, and a variable contradicts it
+        lines.append(f'{name} is "{detail["input"]}"; {expected}.\n  {remedy}')
     return "\n".join(lines)

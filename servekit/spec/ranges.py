@@ -33,11 +33,13 @@ class _Parser:
 
     Args:
         least: The lowest `min`; the lowest `max`, and the lowest number that stands for both, is 1 in any case.
+        most: The highest number.
         words: What may stand in place of a number.
     """
 
-    def __init__(self, least: int, *words: str) -> None:
+    def __init__(self, least: int, most: int, *words: str) -> None:
         self._least = least
+        self._most = most
         self._words = words
         known = "".join(f" {word}," for word in words)
         self._expected = f"it must be a whole number of at least 1,{known} or a range with min and max"
@@ -53,6 +55,8 @@ class _Parser:
             raise unfit("nothing would ever run", "Set it, or its max, to 1 or more.")
         if isinstance(low, int) and low < self._least:
             raise unfit(f"min must be at least {self._least}", f"Set min to {self._least} or more.")
+        if isinstance(high, int) and high > self._most:
+            raise unfit(f"more than {self._most} would only bring the machine down", f"Set it to {self._most} or less.")
         if isinstance(low, int) and isinstance(high, int) and low > high:
             raise unfit(f"min ({low}) is more than max ({high})", "Exchange them, or raise max.")
         return Range(low, high)
@@ -60,8 +64,8 @@ class _Parser:
     def schema(self) -> dict[str, Any]:
         """Describe it to editors."""
         words = [{"enum": [*self._words]}] if self._words else []
-        low = {"anyOf": [{"type": "integer", "minimum": self._least}, *words]}
-        high = {"anyOf": [{"type": "integer", "minimum": 1}, *words]}
+        low = {"anyOf": [{"type": "integer", "minimum": self._least, "maximum": self._most}, *words]}
+        high = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": self._most}, *words]}
         section = {"properties": {"min": low, "max": high}, "required": ["min", "max"], "additionalProperties": False}
         end = "[0-9]+|[a-z_]+" if self._words else "[0-9]+"
         text = {"type": "string", "pattern": f"^({end})( *- *({end}))?$"}
@@ -98,8 +102,12 @@ def _write(value: Range[int | str]) -> int | str:
     return value.min if value.is_fixed else f"{value.min}-{value.max}"
 
 
-_WORKERS: Final = _Parser(0, "auto", "per_gpu")
-_SLOTS: Final = _Parser(1)
+_MOST_WORKERS: Final = 1_000
+_MOST_SLOTS: Final = 100_000
+"""By feel: more than a machine can use, and few enough that a typing error does not make it unusable."""
+
+_WORKERS: Final = _Parser(0, _MOST_WORKERS, "auto", "per_gpu")
+_SLOTS: Final = _Parser(1, _MOST_SLOTS)
 
 
 def _read_slots(value: object) -> Range[int]:

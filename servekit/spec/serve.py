@@ -2,12 +2,12 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from servekit.spec.ranges import Range, SlotRange, WorkerRange
 from servekit.spec.section import Section
 from servekit.spec.units import Duration, PositiveDuration, PositiveSize, Size
-from servekit.spec.values import GpuShare, HangTimeout, HeaderName, WorkerMemory
+from servekit.spec.values import GpuShare, HangTimeout, HeaderName, WorkerMemory, unfit
 
 __all__ = ["CallerSpec", "FetchSpec", "HistorySpec", "QueueSpec", "RecycleSpec", "ScalingSpec", "ServeSpec"]
 
@@ -163,3 +163,25 @@ class ServeSpec(Section):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least important lines that the server logs."
     )
+
+    @field_validator("isolation")
+    @classmethod
+    def _check_memory_is_known(cls, isolation: str, others: ValidationInfo) -> str:
+        recycle: RecycleSpec | None = others.data.get("recycle")
+        if isolation == "thread" and recycle is not None and recycle.memory_limit is not None:
+            raise unfit(
+                "a worker in a thread has no memory of its own to which recycle.memory_limit could apply",
+                "Set isolation to process, or remove recycle.memory_limit.",
+            )
+        return isolation
+
+    @field_validator("target_latency")
+    @classmethod
+    def _check_target_can_be_met(cls, target: float | None, others: ValidationInfo) -> float | None:
+        slots: Range[int] | None = others.data.get("concurrency")
+        if target is not None and slots is not None and slots.is_fixed:
+            raise unfit(
+                "it says how many predictions a worker may run at once, and concurrency is a single number",
+                "Write concurrency as a range such as `{min: 1, max: 16}`, or remove target_latency.",
+            )
+        return target

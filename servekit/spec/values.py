@@ -1,5 +1,6 @@
 """Kinds of values that several sections of the spec hold, each with its own words for what does not fit."""
 
+import math
 import re
 from pathlib import PurePosixPath
 from typing import Annotated
@@ -103,7 +104,7 @@ def _check_image_name(name: str) -> str:
 
 
 def _check_gpu_share(share: float) -> float:
-    if share <= 0 or (share >= 1 and share != int(share)):
+    if not math.isfinite(share) or share <= 0 or (share >= 1 and share != int(share)):
         raise unfit("it must be a whole number, or a part of one GPU such as 0.5", "Write it as 1, 2 or 0.5.")
     return share
 

@@ -266,6 +266,18 @@ CASES = {
         "predictor: a.py:P\nserve:\n  hang_timeout: 200ms",
         r":3: serve\.hang_timeout is .*at least 1s makes sense\.\n  Set it well above",
     ),
+    "a target for a fixed concurrency": (
+        "predictor: a.py:P\nserve:\n  concurrency: 4\n  target_latency: 1s",
+        r":4: serve\.target_latency is .*a single number\.\n  Write concurrency as a range",
+    ),
+    "a limit for the memory of threads": (
+        "predictor: a.py:P\nserve:\n  isolation: thread\n  recycle: {memory_limit: 1GB}",
+        r":3: serve\.isolation is .*no memory of its own.*\n  Set isolation to process",
+    ),
+    "infinitely many GPUs": (
+        "predictor: a.py:P\nserve:\n  gpus_per_worker: .inf",
+        r":3: serve\.gpus_per_worker is .*a whole number, or a part of one GPU",
+    ),
     "a key given twice": (
         "predictor: a.py:P\nserve:\n  workers: 1\n  workers: 2",
         r":4: serve\.workers is given twice, first on line 3\.\n  Keep one",

@@ -8,6 +8,8 @@ from servekit.spec import QueueSpec, Range, ServeSpec, Setting, Spec, apply_over
 
 SPEC = Spec(predictor="predict.py:Predictor", path=Path("/project/servekit.yaml"))
 
+RANGED = apply_overrides(SPEC, {"SERVEKIT_CONCURRENCY": "1-2"})
+
 # A value other than the default for each kind of field, so that every field can be seen to change.
 OTHER = {"host": "127.0.0.1", "port": "81", "recycle_memory_limit": "1GB"}
 
@@ -18,6 +20,11 @@ def other_value(setting: Setting) -> str:
     if setting.choices:
         return next(choice for choice in setting.choices if choice != setting.default)
     return OTHER.get(setting.name, "7")
+
+
+def base_for(setting: Setting) -> Spec:
+    """Return a spec in which a field has an effect, without which it is refused."""
+    return RANGED if setting.name == "target_latency" else SPEC
 
 
 def leaves(serve: ServeSpec) -> dict[str, object]:
@@ -36,17 +43,18 @@ def test_every_serve_field_is_a_setting() -> None:
 
 @pytest.mark.parametrize("setting", list_settings(), ids=lambda setting: setting.name)
 def test_every_serve_field_is_set_by_its_variable_alone(setting: Setting) -> None:
-    changed = apply_overrides(SPEC, {setting.variables[0]: other_value(setting)})
+    base = base_for(setting)
+    changed = apply_overrides(base, {setting.variables[0]: other_value(setting)})
 
-    differing = {name for name, value in leaves(changed.serve).items() if value != leaves(SPEC.serve)[name]}
+    differing = {name for name, value in leaves(changed.serve).items() if value != leaves(base.serve)[name]}
     assert differing == {setting.name}
 
 
 @pytest.mark.parametrize("setting", list_settings(), ids=lambda setting: setting.name)
 def test_a_flag_does_what_the_variable_does(setting: Setting) -> None:
-    value = other_value(setting)
+    base, value = base_for(setting), other_value(setting)
 
-    assert apply_overrides(SPEC, {}, {setting.name: value}) == apply_overrides(SPEC, {setting.variables[0]: value})
+    assert apply_overrides(base, {}, {setting.name: value}) == apply_overrides(base, {setting.variables[0]: value})
 
 
 @pytest.mark.parametrize("setting", list_settings(), ids=lambda setting: setting.name)
@@ -116,6 +124,13 @@ def test_a_bad_value_names_its_variable() -> None:
 def test_a_bad_value_names_its_flag() -> None:
     with pytest.raises(UsageError, match=r'^--max-body is "big"; a size is'):
         apply_overrides(SPEC, {"SERVEKIT_MAX_BODY": "1MB"}, {"max_body": "big"})
+
+
+def test_a_value_of_the_file_that_an_override_contradicts_is_named_as_the_file_does() -> None:
+    spec = apply_overrides(RANGED, {"SERVEKIT_TARGET_LATENCY": "1s"})
+
+    with pytest.raises(UsageError, match=r"^serve\.target_latency is .*concurrency is a single number"):
+        apply_overrides(spec, {"SERVEKIT_CONCURRENCY": "4"})
 
 
 def test_all_bad_values_are_told_at_once() -> None:

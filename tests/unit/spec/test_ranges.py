@@ -67,6 +67,7 @@ def test_what_is_written_down_is_read_again(written: object) -> None:
         (0, "nothing would ever run"),
         ({"min": 0, "max": 0}, "nothing would ever run"),
         (-1, "at least 0"),
+        (100_000, "more than 1000 would only"),
         ({"min": 3, "max": 2}, r"min \(3\) is more than max \(2\)"),
         ({"min": 1}, "a range with min and max"),
         ({"min": 1, "max": 2, "maximum": 3}, "a range with min and max"),
