@@ -46,6 +46,7 @@ def test_probes_tell_of_blocked_workers_without_waiting_for_them(start_server: S
         wait_until(lambda: get("/readyz").status_code == 503)
         ready, health = get("/readyz"), get("/health-check").json()
         assert "no worker answers (worker" in ready.json()["detail"]
+        assert "\nservekit_ready 0.0\n" in get("/metrics").text
         assert health["status"] == "UNHEALTHY"
         assert health["user_healthcheck_error"].startswith("no worker answers")
         assert len(ready.json()["blocked"]) == len(health["blocked"]) == 2

@@ -10,6 +10,7 @@ from typing import Final
 
 from servekit.runtime.handle import WorkerHandle, WorkerState
 from servekit.runtime.pool import Pool
+from servekit.server.health import explain_unreadiness
 from servekit.server.metrics.tally import Tally
 
 __all__ = ["WORKER_STATES", "Reading"]
@@ -51,7 +52,7 @@ class Reading:
         used = sum(len(worker.running) for worker in pool.workers)
         return cls(
             tally=copy.deepcopy(tally),
-            is_ready=pool.is_ready,
+            is_ready=explain_unreadiness(pool) is None,
             queue_length=pool.queue_length,
             queue_capacity=queue_capacity,
             slots_used=used,
