@@ -31,9 +31,15 @@ class Reloader:
         self._pool = pool
         self._observer = observer
         self._log = log
+        self._turn = asyncio.Lock()
+        self._begun = 0
+        self._ended = 0
+        self._failure: ServekitError | None = None
 
     async def reload(self, reason: str) -> None:
         """Start new workers, and close the old ones when those are ready.
+
+        One reload runs at a time. All who ask meanwhile share the next one, whose code is new enough for each of them.
 
         Args:
             reason: Why, for the log.
@@ -41,6 +47,16 @@ class Reloader:
         Raises:
             ServekitError: The new ones could not be made ready; the message says who goes on.
         """
+        seen = self._begun
+        async with self._turn:
+            if self._ended <= seen:
+                await self._reload(reason)
+            elif self._failure is not None:
+                raise self._failure
+
+    async def _reload(self, reason: str) -> None:
+        self._begun += 1
+        self._failure = None
         self._log().info(f"{reason}; new workers are started")
         self._observer.keeps_old_code = self._pool.is_ready
         try:
@@ -48,9 +64,12 @@ class Reloader:
         except ServekitError as error:
             rest = "the workers with the old code go on" if self._pool.is_ready else "no worker is ready"
             self._log().error(f"not reloaded; {rest}", reason=str(error).partition("\n")[0])
+            self._failure = error
+            self._ended = self._begun
             raise
         finally:
             self._observer.keeps_old_code = False
+        self._ended = self._begun
         self._log().info("reloaded")
 
     async def follow(self, signal: asyncio.Event, changes: Changes | None) -> None:

@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import HTMLResponse
 
-from servekit.errors import ServekitError
+from servekit.errors import NotReadyError, ServekitError
 from servekit.runtime.model import Model
 from servekit.server.controls import Controls
 from servekit.server.openapi import make_openapi
@@ -66,6 +66,8 @@ def _add_controls(app: FastAPI, service: Service, controls: Controls) -> None:
             raise Refusal(403, "POST /admin/reload is switched off; set serve.allow_reload, or send the process SIGHUP")
         try:
             await controls.reload("POST /admin/reload asks for it")
+        except NotReadyError:
+            raise
         except ServekitError as error:
             rest = "the old code goes on" if service.pool.is_ready else "no worker is ready"
             raise Refusal(500, f"not reloaded, {rest}: {error}") from error

@@ -5,6 +5,7 @@ import pty
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -67,6 +68,15 @@ def test_reloads_that_are_asked_for_at_once_come_one_after_the_other(server: Ser
 
         assert predict(client) == "new"
         assert len({line["pid"] for line in server.log if line["event"] == "worker ready"}) in (6, 8)
+
+
+def test_all_who_ask_while_a_reload_runs_share_the_next_one(server: Server) -> None:
+    with server.client() as client, ThreadPoolExecutor(6) as others:
+        before = len(server.log)
+        asked = [others.submit(client.post, "/admin/reload") for _ in range(6)]
+
+        assert {each.result().status_code for each in asked} == {200}
+    assert sum(line["event"] == "reloaded" for line in server.log[before:]) <= 3  # one may be over before the last asks
 
 
 def test_a_server_that_is_told_to_stop_gives_up_a_reload(server: Server) -> None:
