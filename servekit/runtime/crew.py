@@ -131,7 +131,7 @@ class Crew:
             replaces: Whose place it takes when it is ready.
             is_replacement: Whether it comes in the place of one that is gone, or goes.
         """
-        worker = self._make_worker()
+        worker = self._make_worker(replaces)
         worker.generation = generation
         worker.replaces = replaces
         worker.is_replacement = is_replacement
@@ -176,7 +176,7 @@ class Crew:
     @property
     def is_ready(self) -> bool:
         """Whether any worker can take predictions."""
-        return any(worker.state is WorkerState.READY and not worker.is_retiring for worker in self.workers)
+        return any(worker.is_able for worker in self.workers)
 
     @property
     def can_wake(self) -> bool:
@@ -192,6 +192,7 @@ class Crew:
     def give_up(self, worker: WorkerHandle) -> None:
         """Retire a worker with code that does not stop; another one takes its place at once."""
         self.retire(worker, DeathCause.STUCK)
+        self._take_devices_from(worker)  # they are those of the one that comes in its place
         self.places.fill(after_loss=True)
 
     def replace(self, worker: WorkerHandle, reason: str) -> None:
@@ -230,7 +231,10 @@ class Crew:
                 await self._until_gone()
 
     def spawn(self, body: Coroutine[Any, Any, None]) -> None:
-        """Run something that ends with the crew."""
+        """Run something that ends with the crew; nothing begins any more while that goes."""
+        if self._is_closing:
+            body.close()
+            return
         task = asyncio.get_running_loop().create_task(body, context=contextvars.Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -293,11 +297,11 @@ class Crew:
             case _:
                 pass
 
-    def _make_worker(self) -> WorkerHandle:
+    def _make_worker(self, replaces: WorkerHandle | None) -> WorkerHandle:
         self._count += 1
         if self._serve.isolation == "thread":
             return ThreadHandle(self._count, self._settings, self)
-        devices = self._devices.take()
+        devices = self._devices.take(() if replaces is None else replaces.devices)
         environment = {"SERVEKIT_WORKER": str(self._count)}
         if devices:
             environment["CUDA_VISIBLE_DEVICES"] = environment["SERVEKIT_DEVICE"] = ",".join(devices)
@@ -347,18 +351,24 @@ class Crew:
     def _fail(self, worker: WorkerHandle, error: ServekitError) -> None:
         worker.note_cause(DeathCause.SETUP_FAILED)
         worker.failure = error
-        self.setups.fail(error, keeps_record=self.is_ready)
-        self._events.on_setup_failure(error, self.places.choose_pause(worker))
+        pause = 0.0
+        if worker.generation == self.places.generation:  # else it fails with old code, while new code is tried
+            self.setups.fail(error, keeps_record=self.is_ready)
+            pause = self.places.choose_pause(worker)
+        self._events.on_setup_failure(error, pause)
         self._changed.set()
 
     # ------------------------------------------------------------------ ends
 
     def _drop(self, worker: WorkerHandle) -> None:
         self.setups.release(worker)
-        self._devices.give_back(worker.devices)
-        worker.devices = ()
+        self._take_devices_from(worker)
         if worker in self.workers:
             self.workers.remove(worker)
+
+    def _take_devices_from(self, worker: WorkerHandle) -> None:
+        self._devices.give_back(worker.devices)
+        worker.devices = ()
 
     def _ask_to_close(self, worker: WorkerHandle) -> None:
         if worker.state not in (WorkerState.CLOSING, WorkerState.DEAD):

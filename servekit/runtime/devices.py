@@ -60,8 +60,8 @@ def _ask_driver() -> int | None:
 class Devices:
     """The devices of a pool: each worker takes those that the fewest others have.
 
-    So every worker has its own as long as there are enough. Beyond that they are shared evenly, as they
-    are for the moment in which a worker and its replacement both live.
+    So every worker has its own as long as there are enough. Beyond that they are shared evenly. A worker
+    and its successor share theirs for the moment in which both live.
 
     Args:
         names: All there are.
@@ -72,9 +72,14 @@ class Devices:
         self._per_worker = max(1, round(per_worker))
         self._uses = Counter(dict.fromkeys(names, 0))
 
-    def take(self) -> tuple[str, ...]:
-        """Take devices for a worker, in the order of their names' list; nothing when there are none."""
-        chosen = sorted(self._uses, key=self._uses.__getitem__)[: self._per_worker]  # sorting keeps the order of equals
+    def take(self, inherited: Sequence[str] = ()) -> tuple[str, ...]:
+        """Take devices for a worker, in the order of their names' list; nothing when there are none.
+
+        Args:
+            inherited: Those of the worker whose place it is to take.
+        """
+        # Sorting keeps the order of equals.
+        chosen = inherited or sorted(self._uses, key=self._uses.__getitem__)[: self._per_worker]
         self._uses.update(chosen)
         return tuple(name for name in self._uses if name in chosen)
 

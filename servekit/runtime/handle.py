@@ -59,6 +59,7 @@ class WorkerHandle:
         generation: Counts reloads; a worker of an older generation is not replaced.
         is_abandoned: It was given up with threads of its own still running in this process.
         is_retiring: It gets no new predictions and is closed when nothing runs on it.
+        is_cut_off: It cannot be reached any more; its end comes within a second.
         devices: The GPUs it was given.
         replaces: The worker whose place it takes when it is ready.
         has_successor: Another worker is to take its place.
@@ -75,6 +76,7 @@ class WorkerHandle:
         self.stuck: set[int] = set()
         self.is_abandoned = False
         self.is_retiring = False
+        self.is_cut_off = False
         self.devices: tuple[str, ...] = ()
         self.replaces: WorkerHandle | None = None
         self.has_successor = False
@@ -100,7 +102,7 @@ class WorkerHandle:
     @property
     def is_able(self) -> bool:
         """Whether it takes predictions, if it has a free slot and answers."""
-        return self.state is WorkerState.READY and not self.is_retiring
+        return self.state is WorkerState.READY and not self.is_retiring and not self.is_cut_off
 
     @property
     def free_slots(self) -> int:

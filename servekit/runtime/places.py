@@ -6,6 +6,7 @@ its successor is ready. New code gets places of its own, and takes all when the 
 """
 
 import asyncio
+import itertools
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
@@ -53,12 +54,13 @@ class Places:
 
     Attributes:
         size: How many places there are.
-        generation: Counts reloads.
+        generation: Of the code that workers are started with now. No two reloads have the same, failed ones included.
     """
 
     def __init__(self, crew: Workforce, capacity: Capacity) -> None:
         self.size = max(1, capacity.least)  # one at least, to see that it works
         self.generation = 0
+        self._generations = itertools.count(1)
         self._crew = crew
         self._capacity = capacity
         self._backoff = Backoff()
@@ -108,14 +110,14 @@ class Places:
             ServekitError: The new ones could not be made ready; the old ones stay.
         """
         async with self._reloading:
-            self.generation += 1
+            previous, self.generation = self.generation, next(self._generations)
             self.size = max(1, self.size)
             self._crew.setups.failure = None
             try:
                 await self._start_workers(self.size)
                 await self._crew.until(self._are_all_ready)
             except BaseException:
-                self._call_off()
+                self._call_off(previous)
                 raise
             for worker in [each for each in self._crew.workers if each.generation < self.generation]:
                 self._crew.retire(worker, DeathCause.RELOADED)
@@ -127,7 +129,7 @@ class Places:
         old, worker.replaces = worker.replaces, None
         if old is not None:
             self._crew.retire(old, DeathCause.RECYCLED)
-        elif self._count_empty() < 0:  # there are fewer places than when it was started
+        if self._count_empty() < 0:  # there are fewer places than when it was started, or its own was filled meanwhile
             self._crew.retire(worker, DeathCause.SCALED_DOWN)
 
     def vacate(self, worker: WorkerHandle) -> None:
@@ -158,7 +160,7 @@ class Places:
         finally:
             self._pending -= gone.replaces is None
         old = gone.replaces
-        if old is not None and old.state is WorkerState.READY and not old.is_retiring:
+        if old is not None and old in self._list_holders() and old.state is WorkerState.READY:
             await self._crew.start_worker(self.generation, old, is_replacement=True)
         elif not self.are_filled:
             await self._crew.start_worker(self.generation, is_replacement=True)
@@ -166,12 +168,14 @@ class Places:
     def _are_all_ready(self) -> bool:
         return sum(worker.state is WorkerState.READY for worker in self._list_holders()) >= self.size
 
-    def _call_off(self) -> None:
+    def _call_off(self, previous: int) -> None:
         """Give up a new generation; those of the old one that died meanwhile are replaced."""
         for worker in [each for each in self._crew.workers if each.generation == self.generation]:
             worker.is_retiring = True
             worker.kill(DeathCause.SETUP_FAILED)
-        self.generation -= 1
+        self.generation = previous
+        for worker in self._crew.workers:  # its successor may have died unnoticed, with what was then old code
+            worker.has_successor = any(each.replaces is worker for each in self._crew.workers)
         if self._crew.is_ready:
             self._crew.setups.failure = None
         self.fill(after_loss=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from servekit.errors import ServekitError
+from servekit.errors import NotReadyError, ServekitError
 from servekit.runtime.capacity import plan_capacity
 from servekit.runtime.dispatch import Dispatcher
 from servekit.runtime.handle import WorkerHandle
@@ -104,8 +104,11 @@ class Pool:
         """Replace all workers by new ones with today's code, without a gap.
 
         Raises:
-            ServekitError: The new code could not be made ready; the old workers stay.
+            ServekitError: The new code could not be made ready, and the old workers stay; or the server is going away.
         """
+        if self._dispatcher.is_draining:
+            message = "the server is shutting down"
+            raise NotReadyError(message)
         await self._crew.places.reload()
 
     async def drain(self, grace_seconds: float) -> None:
@@ -143,6 +146,11 @@ class Pool:
     def is_ready(self) -> bool:
         """Whether predictions are taken."""
         return (self._crew.is_ready or self._crew.can_wake) and not self._dispatcher.is_draining
+
+    @property
+    def is_asleep(self) -> bool:
+        """Whether there are no workers because nobody needed them; the next prediction starts one."""
+        return self._crew.can_wake and self._crew.places.size == 0
 
     @property
     def is_draining(self) -> bool:

@@ -97,6 +97,7 @@ class ProcessHandle(WorkerHandle):
 
     def _on_closed(self) -> None:
         """The socket is gone before the process: a worker without its server has nothing to live for."""
+        self.is_cut_off = True
         seconds = _FAREWELL_SECONDS if self.state is WorkerState.CLOSING else _SOCKETLESS_SECONDS
         kill = partial(self.kill, DeathCause.DISCONNECTED, reason=_SOCKETLESS)
         asyncio.get_running_loop().call_later(seconds, kill, context=contextvars.Context())

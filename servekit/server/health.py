@@ -18,7 +18,7 @@ class State(StrEnum):
 
     Attributes:
         STARTING: Setup has not finished; also while workers that died are being replaced.
-        READY: Predictions are taken and there is a free slot.
+        READY: Predictions are taken and there is a free slot, or there will be one as soon as one is asked for.
         BUSY: All slots are taken, or the server is shutting down.
         SETUP_FAILED: No worker could be made ready so far.
         UNHEALTHY: The predictor's own healthcheck complains, or all workers are blocked.
@@ -38,7 +38,7 @@ def state_of(pool: Pool, *, was_ready: bool) -> State:
     if pool.is_draining:
         return State.BUSY
     if pool.is_ready:
-        return State.READY if pool.free_slots else State.BUSY
+        return State.READY if pool.free_slots or pool.is_asleep else State.BUSY
     if pool.failure is None:
         return State.STARTING
     return State.DEFUNCT if was_ready else State.SETUP_FAILED

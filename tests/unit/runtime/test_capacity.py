@@ -98,6 +98,14 @@ def test_devices_that_were_given_back_are_taken_next() -> None:
     assert devices.take() == first
 
 
+def test_a_successor_shares_the_devices_that_it_inherits() -> None:
+    devices = Devices(("0", "1"), 1)
+    _, second = devices.take(), devices.take()
+
+    assert devices.take(second) == second
+    assert devices.take() == ("0",)
+
+
 def test_workers_share_a_device_when_there_are_not_enough() -> None:
     devices = Devices(("0", "1"), 0.5)
 
