@@ -64,6 +64,9 @@ class CrewEvents(Protocol):
     def on_worker_ready(self, worker: WorkerHandle) -> None:
         """A worker has free slots now."""
 
+    def on_workers_released(self) -> None:
+        """Workers that were ready before have free slots now."""
+
     def on_worker_gone(self, worker: WorkerHandle, reason: str) -> None:
         """A worker is gone, with whatever ran on it."""
 
@@ -189,6 +192,15 @@ class Crew:
         worker.is_retiring = True
         self.close_if_idle(worker)
 
+    def release(self) -> None:
+        """Let the workers that are held back take predictions."""
+        held_back = [worker for worker in self.workers if worker.is_held_back]
+        for worker in held_back:
+            worker.is_held_back = False
+            self.model = worker.model
+        if held_back:
+            self._events.on_workers_released()
+
     def give_up(self, worker: WorkerHandle) -> None:
         """Retire a worker with code that does not stop; another one takes its place at once."""
         self.retire(worker, DeathCause.STUCK)
@@ -272,6 +284,8 @@ class Crew:
         self.has_abandoned |= worker.is_abandoned
         self._health.give_up(worker, reason)
         self._events.on_worker_gone(worker, reason)
+        if not self.is_ready:
+            self.release()
         if not self._is_closing and worker.generation == self.places.generation:
             if not worker.was_ready and worker.failure is None:
                 self._fail(worker, explain_death(worker, reason, self.setups.logs))
@@ -314,8 +328,9 @@ class Crew:
 
     def _on_loaded(self, worker: WorkerHandle, message: Loaded) -> None:
         worker.state = WorkerState.LOADED
-        worker.was_loaded = True
-        self.model = Model.from_message(message)
+        worker.model = Model.from_message(message)
+        if not self.is_ready:  # else it is that of those who serve
+            self.model = worker.model
         if self._may_set_up:
             self._begin_setup(worker)
         self._changed.set()
@@ -330,6 +345,9 @@ class Crew:
             self._fail(worker, misfit)
             worker.kill()
             return
+        worker.is_held_back = self.places.holds_back(worker) and self.is_ready
+        if not worker.is_held_back:
+            self.model = worker.model
         worker.state = WorkerState.READY
         worker.was_ready = self.was_ready = True
         self.setups.release(worker)

@@ -210,6 +210,10 @@ class Dispatcher:
             self._slots.give(worker)
         self._fill_slots()
 
+    def on_workers_released(self) -> None:
+        """Fill their slots from the queue."""
+        self._fill_slots()
+
     def on_worker_gone(self, worker: WorkerHandle, reason: str) -> None:
         """Its predictions fail at once; nothing else is touched."""
         self._observer.worker_gone(worker, reason)

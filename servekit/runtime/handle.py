@@ -11,6 +11,7 @@ from typing import Protocol
 from servekit.errors import ServekitError
 from servekit.runtime.death import DeathCause
 from servekit.runtime.link import Link
+from servekit.runtime.model import Model
 from servekit.runtime.prediction import Prediction
 from servekit.runtime.protocol import ToServer, ToWorker
 from servekit.runtime.pulse import Pulse
@@ -50,7 +51,7 @@ class WorkerHandle:
         slots: How many predictions may run on it at a time, as things are; at most `settings.concurrency`.
         running: The predictions in its slots, by key.
         stuck: Keys of predictions that ended for everybody but the worker.
-        was_loaded: Its predictor was imported.
+        model: What its predictor takes and gives, once it is imported.
         was_ready: It was ready once.
         failure: Why it could not be made ready.
         is_replacement: It was started in the place of one that is gone.
@@ -59,6 +60,7 @@ class WorkerHandle:
         generation: Counts reloads; a worker of an older generation is not replaced.
         is_abandoned: It was given up with threads of its own still running in this process.
         is_retiring: It gets no new predictions and is closed when nothing runs on it.
+        is_held_back: It is ready, and gets no predictions before the rest of the new code is.
         is_cut_off: It cannot be reached any more; its end comes within a second.
         devices: The GPUs it was given.
         replaces: The worker whose place it takes when it is ready.
@@ -77,13 +79,14 @@ class WorkerHandle:
         self.is_abandoned = False
         self.is_retiring = False
         self.is_cut_off = False
+        self.is_held_back = False
         self.devices: tuple[str, ...] = ()
         self.replaces: WorkerHandle | None = None
         self.has_successor = False
         self.completed = 0
         self.pulse = Pulse()
         self.generation = 0
-        self.was_loaded = False
+        self.model: Model | None = None
         self.was_ready = False
         self.failure: ServekitError | None = None
         self.is_replacement = False
@@ -102,7 +105,8 @@ class WorkerHandle:
     @property
     def is_able(self) -> bool:
         """Whether it takes predictions, if it has a free slot and answers."""
-        return self.state is WorkerState.READY and not self.is_retiring and not self.is_cut_off
+        is_barred = self.is_retiring or self.is_cut_off or self.is_held_back
+        return self.state is WorkerState.READY and not is_barred
 
     @property
     def free_slots(self) -> int:

@@ -38,6 +38,9 @@ class Workforce(Protocol):
     def retire(self, worker: WorkerHandle, cause: DeathCause) -> None:
         """Give a worker nothing new, and close it when it is idle."""
 
+    def release(self) -> None:
+        """Let those who are held back take predictions."""
+
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until a condition holds; raise a `ServekitError` when one of them fails meanwhile."""
 
@@ -66,6 +69,7 @@ class Places:
         self._backoff = Backoff()
         self._pending = 0  # places that will be filled soon, or after a pause
         self._reloading = asyncio.Lock()
+        self._is_trying = False  # new code; until all of it is ready the old one serves
 
     @property
     def are_filled(self) -> bool:
@@ -113,16 +117,24 @@ class Places:
             previous, self.generation = self.generation, next(self._generations)
             self.size = max(1, self.size)
             self._crew.setups.failure = None
+            self._is_trying = True
             try:
                 await self._start_workers(self.size)
                 await self._crew.until(self._are_all_ready)
             except BaseException:
                 self._call_off(previous)
                 raise
+            finally:
+                self._is_trying = False
+            self._crew.release()
             for worker in [each for each in self._crew.workers if each.generation < self.generation]:
                 self._crew.retire(worker, DeathCause.RELOADED)
 
     # ------------------------------------------------------------------ for the crew
+
+    def holds_back(self, worker: WorkerHandle) -> bool:
+        """Whether a worker that is ready has new code, which is to take over as a whole."""
+        return self._is_trying and worker.generation == self.generation
 
     def occupy(self, worker: WorkerHandle) -> None:
         """A worker is ready: it takes its place, and whoever had it goes."""

@@ -104,4 +104,4 @@ def explain_death(worker: WorkerHandle, reason: str, logs: str) -> SetupError:
 
 
 def _during(worker: WorkerHandle) -> str:
-    return "setup failed" if worker.was_loaded else "importing the predictor failed"
+    return "setup failed" if worker.model is not None else "importing the predictor failed"

@@ -31,9 +31,11 @@ ACTS = """
             {setup}
         def predict(self, act: str = "", gate: str = "") -> int:
             print("began")
-            while gate and not pathlib.Path(gate).exists():
+            while gate:
                 try:
-                    time.sleep(0.005)
+                    while not pathlib.Path(gate).exists():
+                        time.sleep(0.005)
+                    break
                 except BaseException:
                     if act != "ignore":
                         raise
@@ -116,6 +118,29 @@ async def test_a_reload_is_not_blamed_for_the_old_code(make_project: MakeProject
         await pool.close(0)
 
 
+async def test_new_code_takes_over_as_a_whole_or_not_at_all(
+    run_pool: RunPool, make_project: MakeProject, tmp_path: Path
+) -> None:
+    events, gate = PoolEvents(), tmp_path / "gate"
+    is_third = 'os.environ["SERVEKIT_WORKER"] == "3"'
+    async with run_pool(code(), observer=events, workers=2) as pool:
+        await events.until(lambda: len(events.ready) == 2)
+        new = code(wait_for(gate, unless=is_third, then=f"assert {is_third}")).replace("act: str", "verb: str")
+        make_project(new, workers=2)
+        reloading = asyncio.create_task(pool.reload())
+        await events.until(lambda: 3 in events.ready)
+        running = [submit(pool, act="wait", gate=str(gate)) for _ in range(3)]
+        assert {worker.number for worker in pool.workers if worker.running} == {1, 2}
+        assert pool.model is not None
+        gate.touch()
+
+        with pytest.raises(SetupError):
+            await reloading
+        await asyncio.gather(*(each.done() for each in running))
+        assert {each.status for each in running} == {Status.SUCCEEDED}
+        assert "act" in pool.model.input_schema["properties"]
+
+
 async def test_nothing_is_started_any_more_when_a_pool_goes_in_the_midst_of_a_reload(
     run_pool: RunPool, make_project: MakeProject, tmp_path: Path
 ) -> None:
@@ -167,16 +192,16 @@ async def test_a_worker_that_is_stuck_while_it_is_replaced_gets_one_successor(
     run_pool: RunPool, tmp_path: Path
 ) -> None:
     events, gate, setup = PoolEvents(), str(tmp_path / "gate"), tmp_path / "setup"
-    is_first = 'os.environ["SERVEKIT_WORKER"] == "1"'
+    is_not_second = 'os.environ["SERVEKIT_WORKER"] != "2"'
     limits: dict[str, Any] = {"concurrency": 3, "cancel_grace": "10ms", "recycle": {"max_predictions": 1}}
-    async with run_pool(code(wait_for(setup, unless=is_first)), observer=events, **limits) as pool:
+    async with run_pool(code(wait_for(setup, unless=is_not_second)), observer=events, **limits) as pool:
         stuck, other = (submit(pool, act="ignore", gate=gate) for _ in range(2))
         await predict(pool)
         await until(lambda: len(pool.workers) == 2 and bool(stuck.logs))
         pool.cancel(stuck, "canceled")
-        await until(lambda: count_in_setup(pool) == 2)
+        await events.until(lambda: 3 in events.ready)
         setup.touch()
-        await events.until(lambda: len(events.gone) == 1)
+        await events.until(lambda: events.gone == [2])
 
         assert sum(worker.is_able for worker in pool.workers) == 1
         assert not other.is_done
