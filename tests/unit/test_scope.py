@@ -92,6 +92,16 @@ def test_the_temp_dir_is_made_when_it_is_asked_for(scope: Scope, tmp_path: Path)
     assert scope.has_files
 
 
+def test_a_temp_dir_that_could_not_be_made_whole_counts_as_used(tmp_path: Path, sink: Sink) -> None:
+    (tmp_path / "file").touch()
+    scope = Scope("id", sink=sink, directory=str(tmp_path / "file" / "folder"))
+
+    with pytest.raises(OSError, match="folder"):
+        _ = scope.temp_dir
+
+    assert scope.has_files
+
+
 def test_log_adds_a_line(scope: Scope, sink: Sink) -> None:
     scope.log("hello")
 
