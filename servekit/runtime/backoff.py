@@ -13,24 +13,45 @@ class Backoff:
 
     A worker that had been ready is replaced at once the first time, and always if it was killed for a hang: it has
     lasted for `hang_timeout` already, which bounds how often that can happen.
+
+    One that has brought predictions to their end has been of use, and what killed it may be some inputs among
+    many: its place is never empty for long, or else a few of those would stop the service. In the same way a setup
+    that fails now and then says less than one that never succeeds.
     """
 
     _MAX_PAUSE_SECONDS = 60.0
+    _MAX_PAUSE_AFTER_USE_SECONDS = 2.0
     _SETTLED_SECONDS = 10.0
     """A ready worker that lives this long has proved itself: the next death is the first again."""
 
     def __init__(self) -> None:
-        self._failures = 0
+        self._failed_setups = 0
+        self._deaths = 0
+
+    def note_ready(self) -> None:
+        """A worker could be set up: should the next one fail, that is the first again."""
+        self._failed_setups = 0
 
     def choose(self, worker: WorkerHandle, *, had_been_ready: bool) -> float:
         """Return the seconds between a worker's end and the start of its replacement; they are chosen once for each."""
-        if worker.pause is None and worker.pulse.is_given_up:
-            worker.pause = 0.0
         if worker.pause is None:
-            lived = asyncio.get_running_loop().time() - worker.started_at
-            self._failures = 0 if had_been_ready and lived > self._SETTLED_SECONDS else self._failures + 1
-            worker.pause = 0.0
-            if not had_been_ready or self._failures > 1:
-                longest = min(self._MAX_PAUSE_SECONDS, 0.5 * 2.0 ** min(self._failures, 10))
-                worker.pause = random.uniform(longest / 2, longest)  # noqa: S311 - spreads load, hides nothing
+            worker.pause = self._after_service(worker) if had_been_ready else self._after_setup()
         return worker.pause
+
+    def _after_setup(self) -> float:
+        self._failed_setups += 1
+        return _grow(self._failed_setups, self._MAX_PAUSE_SECONDS)
+
+    def _after_service(self, worker: WorkerHandle) -> float:
+        if worker.pulse.is_given_up:
+            return 0.0
+        lived = asyncio.get_running_loop().time() - worker.started_at
+        self._deaths = 0 if lived > self._SETTLED_SECONDS else self._deaths + 1
+        if self._deaths <= 1:
+            return 0.0
+        return _grow(self._deaths, self._MAX_PAUSE_AFTER_USE_SECONDS if worker.completed else self._MAX_PAUSE_SECONDS)
+
+
+def _grow(count: int, limit: float) -> float:
+    longest = min(limit, 0.5 * 2.0 ** min(count, 10))
+    return random.uniform(longest / 2, longest)  # noqa: S311 - spreads load, hides nothing

@@ -138,6 +138,7 @@ class Places:
 
     def occupy(self, worker: WorkerHandle) -> None:
         """A worker is ready: it takes its place, and whoever had it goes."""
+        self._backoff.note_ready()
         old, worker.replaces = worker.replaces, None
         if old is not None:
             self._crew.retire(old, DeathCause.RECYCLED)

@@ -23,13 +23,13 @@ class Deaf:
 @pytest.fixture
 async def workers(tmp_path: Path) -> list[WorkerHandle]:
     spec = Spec(predictor="predict.py:Predictor", path=tmp_path / "servekit.yaml")
-    return [WorkerHandle(number, WorkerSettings.from_spec(spec, tmp_path), Deaf()) for number in range(4)]
+    return [WorkerHandle(number, WorkerSettings.from_spec(spec, tmp_path), Deaf()) for number in range(20)]
 
 
 async def test_workers_that_die_again_and_again_are_replaced_after_growing_pauses(workers: list[WorkerHandle]) -> None:
     backoff = Backoff()
 
-    pauses = [backoff.choose(worker, had_been_ready=True) for worker in workers]
+    pauses = [backoff.choose(worker, had_been_ready=True) for worker in workers[:4]]
 
     assert pauses[0] == 0.0
     assert 1.0 <= pauses[1] <= 2.0 <= pauses[2] <= 4.0 <= pauses[3] <= 8.0
@@ -40,4 +40,34 @@ async def test_workers_that_are_killed_for_a_hang_are_replaced_at_once(workers: 
     for worker in workers:
         worker.pulse.hang = Hang("loop", 0.0, 0.0, is_final=True)
 
-    assert [backoff.choose(worker, had_been_ready=True) for worker in workers] == [0.0] * 4
+    assert [backoff.choose(worker, had_been_ready=True) for worker in workers] == [0.0] * 20
+
+
+async def test_workers_that_cannot_be_made_ready_are_tried_once_a_minute_at_last(workers: list[WorkerHandle]) -> None:
+    backoff = Backoff()
+
+    pauses = [backoff.choose(worker, had_been_ready=False) for worker in workers]
+
+    assert pauses[0] <= 1
+    assert 30 <= pauses[-1] <= 60
+
+
+async def test_the_place_of_a_worker_that_was_of_use_is_never_empty_for_long(workers: list[WorkerHandle]) -> None:
+    backoff = Backoff()
+    for worker in workers:
+        worker.completed = 1
+
+    pauses = [backoff.choose(worker, had_been_ready=True) for worker in workers]
+
+    assert pauses[0] == 0
+    assert 1 <= pauses[-1] <= 2
+
+
+async def test_a_setup_that_fails_now_and_then_is_tried_again_soon(workers: list[WorkerHandle]) -> None:
+    backoff = Backoff()
+    pauses: list[float] = []
+    for worker in workers:
+        pauses.append(backoff.choose(worker, had_been_ready=False))
+        backoff.note_ready()
+
+    assert max(pauses) <= 1
