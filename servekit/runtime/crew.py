@@ -133,7 +133,12 @@ class Crew:
             generation: Of the code that it will load.
             replaces: Whose place it takes when it is ready.
             is_replacement: Whether it comes in the place of one that is gone, or goes.
+
+        Raises:
+            NotReadyError: The crew goes.
         """
+        if self._is_closing:
+            raise NotReadyError(_CLOSING)
         worker = self._make_worker(replaces)
         worker.generation = generation
         worker.replaces = replaces

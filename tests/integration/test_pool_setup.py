@@ -12,6 +12,8 @@ import pytest
 import uvloop
 
 from servekit.errors import NotReadyError, PredictorError, ServekitError, SetupError, SignatureError
+from servekit.runtime.handle import WorkerHandle
+from servekit.runtime.observer import PoolObserver
 from servekit.runtime.pool import Pool
 from servekit.runtime.prediction import Status
 
@@ -227,6 +229,27 @@ async def test_a_reload_that_fails_keeps_the_old_workers(run_pool: RunPool, make
         await prediction.done()
 
     assert prediction.output == b"1"
+
+
+async def test_a_pool_that_closes_gives_up_reloads_and_leaves_no_worker_of_theirs(
+    run_pool: RunPool, make_project: MakeProject
+) -> None:
+    started: list[int] = []
+
+    class Observer(PoolObserver):
+        def worker_started(self, worker: WorkerHandle) -> None:
+            started.append(worker.number)
+
+    async with run_pool(GOOD, observer=Observer()) as pool:
+        make_project("import time\ntime.sleep(600)")
+        reloads = [asyncio.create_task(pool.reload()) for _ in range(2)]
+        while len(pool.workers) < 2:
+            await asyncio.sleep(0.01)
+        await pool.close()
+        ends = await asyncio.wait_for(asyncio.gather(*reloads, return_exceptions=True), 20)
+
+    assert [type(end) for end in ends] == [NotReadyError, NotReadyError]
+    assert (pool.workers, started) == ([], [1, 2])
 
 
 @both
