@@ -44,7 +44,7 @@ class Admission:
             NotReadyError: No worker is ready, and it is not known that one will be.
         """
         caller = prediction.terms.caller
-        if not has_slot and not self._expects_slots:
+        if not has_slot and not self._crew.expects_slots:
             raise NotReadyError(self.explain_unreadiness())
         if caller is not None and not self._callers.has_room(caller):
             raise CallerLimitError(self._callers.explain(caller), self._caller_retry_after(caller))
@@ -77,11 +77,6 @@ class Admission:
             return "setup has not finished yet; wait for /readyz to answer 200"
         summary = str(failure).splitlines()[0]
         return f"no worker is ready: {summary} (the whole story is in /health-check and in the server's log)"
-
-    @property
-    def _expects_slots(self) -> bool:
-        """Whether a prediction that waits will come to run, as far as one can know."""
-        return self._crew.is_ready or (self._crew.was_ready and self._crew.setups.failure is None)
 
     def _caller_retry_after(self, caller: bytes) -> int:
         # When as many have ended as there are live ones for each of the caller's, one of those is likely its own.

@@ -187,6 +187,23 @@ class Crew:
         return any(worker.is_able for worker in self.workers)
 
     @property
+    def expects_slots(self) -> bool:
+        """Whether a prediction that waits will come to run, as far as one can know.
+
+        A worker that cannot be made ready says nothing of those that were on their way before: they may well arrive.
+        """
+        if self.is_ready:
+            return True
+        if not self.was_ready:
+            return False
+        return self.setups.failure is None or any(
+            worker.state in (WorkerState.STARTING, WorkerState.LOADED)
+            and worker.failure is None
+            and worker.started_at < self.setups.failed_at
+            for worker in self.workers
+        )
+
+    @property
     def can_wake(self) -> bool:
         """Whether a prediction may be taken though no worker is ready, as it starts one that is known to work."""
         return self._capacity.least == 0 and self.was_ready and self.setups.failure is None

@@ -238,7 +238,7 @@ class Dispatcher:
     def on_setup_failure(self, error: ServekitError, retry_seconds: float) -> None:
         """Those that wait cannot be served for now: let them know."""
         self._observer.setup_failed(error, retry_seconds)
-        if not self.crew.is_ready and self.crew.setups.failure is not None:
+        if not self.crew.expects_slots:
             while (prediction := self._queue.take()) is not None:
                 prediction.is_refused = True
                 self._end(prediction, Status.FAILED, self._admission.explain_unreadiness())

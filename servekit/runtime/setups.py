@@ -29,6 +29,7 @@ class Setups:
 
     def __init__(self, timeout_seconds: float, on_overdue: Callable[[WorkerHandle, ServekitError], None]) -> None:
         self.failure: ServekitError | None = None
+        self.failed_at = 0.0
         self.shown = self._current = SetupRecord()
         self._timeout_seconds = timeout_seconds
         self._on_overdue = on_overdue
@@ -57,6 +58,7 @@ class Setups:
     def fail(self, error: ServekitError, *, keeps_record: bool) -> None:
         """A worker could not be made ready; the record stays that of the workers which go on, if there are any."""
         self.failure = error
+        self.failed_at = asyncio.get_running_loop().time()
         if not keeps_record:
             self._end("failed", f"{error}\n")
 

@@ -175,6 +175,43 @@ async def test_a_failed_setup_is_tried_again_until_it_works(make_project: MakePr
     assert prediction.status is Status.SUCCEEDED
 
 
+async def test_a_failed_setup_refuses_nobody_while_another_worker_is_on_its_way(
+    run_pool: RunPool, tmp_path: Path
+) -> None:
+    code = f"""
+        import os, time
+        from pathlib import Path
+        FOLDER, NUMBER = Path({str(tmp_path)!r}), os.environ["SERVEKIT_WORKER"]
+        class Predictor:
+            def setup(self) -> None:
+                if NUMBER in ("1", "2"):
+                    return
+                (FOLDER / f"begun {{NUMBER}}").touch()
+                while not (FOLDER / f"gate {{NUMBER}}").exists():
+                    time.sleep(0.01)
+                if NUMBER == "3":
+                    raise RuntimeError("no weights")
+            def predict(self) -> str:
+                return "done"
+    """
+    async with run_pool(code, workers=2) as pool, asyncio.timeout(20):
+        while pool.free_slots < 2:
+            await asyncio.sleep(0.01)
+        for worker in list(pool.workers):
+            worker.kill()
+        while len(list(tmp_path.glob("begun ?"))) < 2:
+            await asyncio.sleep(0.01)
+        prediction = pool.new_prediction(b"{}")
+        pool.submit(prediction)
+        (tmp_path / "gate 3").touch()
+        while {worker.number for worker in pool.workers} == {3, 4}:
+            await asyncio.sleep(0.01)
+        (tmp_path / "gate 4").touch()
+        await prediction.done()
+
+    assert prediction.status is Status.SUCCEEDED
+
+
 async def test_the_schema_is_known_before_setup_runs(make_project: MakeProject, tmp_path: Path) -> None:
     code = f"""
         import pathlib
