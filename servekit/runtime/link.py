@@ -13,7 +13,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, Protocol, TypeVar, cast
 
-from servekit.runtime.protocol import FrameReader, Log, Message, Outputs, encode_frame, substitute
+import msgspec
+
+from servekit.runtime.protocol import FrameError, FrameReader, Log, Message, Outputs, encode_frame, substitute
 
 __all__ = ["Link", "LocalLink", "SocketLink", "merge_logs"]
 
@@ -84,9 +86,13 @@ class SocketLink(asyncio.BufferedProtocol, Generic[S, R]):
 
     Args:
         decode: Turns a frame into messages.
+
+    Attributes:
+        fault: What the other side sent that is no frame of messages; None if it did not.
     """
 
     def __init__(self, decode: Callable[[memoryview], list[R]]) -> None:
+        self.fault: str | None = None
         self._decode = decode
         self._on_messages: Callable[[list[R]], None] = _ignore
         self._on_closed: Callable[[], None] = _ignore
@@ -136,7 +142,12 @@ class SocketLink(asyncio.BufferedProtocol, Generic[S, R]):
         return self._reader.get_buffer()
 
     def buffer_updated(self, nbytes: int) -> None:  # noqa: D102
-        self._reader.advance(nbytes)
+        try:
+            self._reader.advance(nbytes)
+        except FrameError as error:
+            self.fault = str(error)
+            if self._transport is not None:
+                self._transport.abort()
 
     def pause_writing(self) -> None:  # noqa: D102
         self._writable.clear()
@@ -153,7 +164,12 @@ class SocketLink(asyncio.BufferedProtocol, Generic[S, R]):
     # -- inside
 
     def _on_frame(self, frame: memoryview) -> None:
-        self._on_messages(self._decode(frame))
+        try:
+            messages = self._decode(frame)
+        except msgspec.DecodeError as error:
+            text = f"a frame of {len(frame)} bytes holds no messages: {error}"
+            raise FrameError(text) from error
+        self._on_messages(messages)
 
     def _write(self, messages: list[S]) -> None:
         if not messages or self._transport is None or self._transport.is_closing():

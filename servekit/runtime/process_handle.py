@@ -64,7 +64,7 @@ class ProcessHandle(WorkerHandle):
             self._environment,
         )
         link: SocketLink[ToWorker, ToServer] = SocketLink(decode_to_server)
-        link.attach(partial(self._events.on_messages, self), self._on_closed)
+        link.attach(partial(self._events.on_messages, self), partial(self._on_closed, link))
         self._watcher = asyncio.get_running_loop().create_task(
             self._watch(process, link), context=contextvars.Context()
         )
@@ -95,9 +95,13 @@ class ProcessHandle(WorkerHandle):
         state = state or describe_state(self._process.pid)
         return f"(no stack: {state or 'the process did not write one in time'})"
 
-    def _on_closed(self) -> None:
+    def _on_closed(self, link: SocketLink[ToWorker, ToServer]) -> None:
         """The socket is gone before the process: a worker without its server has nothing to live for."""
         self.is_cut_off = True
+
+        if link.fault is not None:
+            self.kill(DeathCause.DISCONNECTED, reason=_GARBLED.format(link.fault))
+            return
         seconds = _FAREWELL_SECONDS if self.state is WorkerState.CLOSING else _SOCKETLESS_SECONDS
         kill = partial(self.kill, DeathCause.DISCONNECTED, reason=_SOCKETLESS)
         asyncio.get_running_loop().call_later(seconds, kill, context=contextvars.Context())
@@ -132,4 +136,9 @@ _FAREWELL_SECONDS = 5.0
 _SOCKETLESS = (
     "the worker closed its connection to the server while it went on, and was ended; most likely the model, "
     "or a library, stopped the event loop, or closed file descriptors that are not its own"
+)
+
+_GARBLED = (
+    "the worker sent what is not a message of servekit's ({}), and was ended; most likely the model, "
+    "or a library, wrote to a file descriptor that is not its own"
 )

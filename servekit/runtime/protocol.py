@@ -16,6 +16,7 @@ __all__ = [
     "MAX_FRAME_BYTES",
     "Cancel",
     "Completed",
+    "FrameError",
     "FrameReader",
     "Health",
     "HealthCheck",
@@ -43,6 +44,10 @@ __all__ = [
 
 MAX_FRAME_BYTES = 1 << 31
 """A longer frame means that the two sides lost step; the connection is given up."""
+
+
+class FrameError(ValueError):
+    """What came is no frame, or not one of messages."""
 
 
 class Message(msgspec.Struct, array_like=True, gc=False):
@@ -195,19 +200,26 @@ class Pong(Message, tag=8):
 
 ToServer = Loaded | Ready | SetupFailed | Outputs | Log | Metric | Completed | Health | Pong
 
-_LENGTH = struct.Struct(">I")
-_LENGTH_SIZE = _LENGTH.size
+_HEAD = struct.Struct(">II")
+_HEAD_SIZE = _HEAD.size
+_MARK = 0xFE5E6B17
+"""What each frame begins with. Should the model, or a library, write something else into the socket, that is seen at
+once: taken for a length, four letters of text would announce a gigabyte. No text has the byte FE."""
+
 _encoder = msgspec.msgpack.Encoder()
 
 decode_to_worker: Callable[[memoryview], list[ToWorker]] = msgspec.msgpack.Decoder(list[ToWorker]).decode
+"""Raises `msgspec.DecodeError`."""
+
 decode_to_server: Callable[[memoryview], list[ToServer]] = msgspec.msgpack.Decoder(list[ToServer]).decode
+"""Raises `msgspec.DecodeError`."""
 
 
 def encode_frame(messages: Sequence[Message]) -> bytearray:
-    """Encode messages as one frame, in one buffer, length included."""
-    frame = bytearray(_LENGTH_SIZE)
-    _encoder.encode_into(messages, frame, _LENGTH_SIZE)
-    _LENGTH.pack_into(frame, 0, len(frame) - _LENGTH_SIZE)
+    """Encode messages as one frame, in one buffer, mark and length included."""
+    frame = bytearray(_HEAD_SIZE)
+    _encoder.encode_into(messages, frame, _HEAD_SIZE)
+    _HEAD.pack_into(frame, 0, _MARK, len(frame) - _HEAD_SIZE)
     return frame
 
 
@@ -247,24 +259,27 @@ class FrameReader:
         """Take note of `count` new bytes and hand on the frames that are whole now.
 
         Raises:
-            ValueError: A frame claims to be larger than any can be.
+            FrameError: What came is no frame, or one that claims to be larger than any can be.
         """
         view = self._buffer
         end = self._filled + count
         start = 0
-        while end - start >= _LENGTH_SIZE:
-            (length,) = _LENGTH.unpack_from(view, start)
+        while end - start >= _HEAD_SIZE:
+            mark, length = _HEAD.unpack_from(view, start)
+            if mark != _MARK:
+                message = f"no frame begins with {bytes(view[start : min(end, start + 40)])!r}"
+                raise FrameError(message)
             if length > MAX_FRAME_BYTES:
                 message = f"a frame of {length} bytes was announced; at most {MAX_FRAME_BYTES} are possible"
-                raise ValueError(message)
-            stop = start + _LENGTH_SIZE + length
+                raise FrameError(message)
+            stop = start + _HEAD_SIZE + length
             if stop > end:
                 if start == 0 and stop <= len(view):
                     self._filled = end  # it has its place already; to move it at every read would be quadratic
                 else:
-                    self._make_room(view[start:end], _LENGTH_SIZE + length)
+                    self._make_room(view[start:end], _HEAD_SIZE + length)
                 return
-            self._on_frame(view[start + _LENGTH_SIZE : stop])
+            self._on_frame(view[start + _HEAD_SIZE : stop])
             start = stop
         self._make_room(view[start:end], self._SIZE)
 

@@ -17,6 +17,7 @@ from servekit.runtime.protocol import (
     ToWorker,
     decode_to_server,
     decode_to_worker,
+    encode_frame,
 )
 
 
@@ -115,17 +116,25 @@ async def test_the_end_of_one_side_is_told_to_the_other() -> None:
     await asyncio.wait_for(theirs.closed(), 10)
 
 
-async def test_bytes_that_are_no_frame_end_the_connection() -> None:
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (b"Loading the model", "no frame begins with b'Loading the model'"),
+        (encode_frame([])[:4] + b"\x00\x00\x00\x04oops", "a frame of 4 bytes holds no messages"),
+        (encode_frame([])[:4] + b"\x00\x00\x00\x02\x91\xc0", "a frame of 2 bytes holds no messages"),
+    ],
+    ids=["text", "garbage", "no message"],
+)
+async def test_bytes_that_are_no_messages_end_the_connection(data: bytes, fault: str) -> None:
     server = Inbox()
     left, right = socket.socketpair()
     link: SocketLink[ToWorker, ToServer] = SocketLink(decode_to_server)
     link.attach(server.on_messages, server.on_closed)
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _loop, _context: None)
-    await loop.create_connection(lambda: link, sock=left)
-    right.sendall(b"\x00\x00\x00\x04oops")
+    await asyncio.get_running_loop().create_connection(lambda: link, sock=left)
+    right.sendall(data)
 
     await asyncio.wait_for(server.is_closed.wait(), 10)
+    assert fault in str(link.fault)
     right.close()
 
 

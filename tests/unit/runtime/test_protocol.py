@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from servekit.runtime.protocol import (
     Completed,
+    FrameError,
     FrameReader,
     Outputs,
     Run,
@@ -42,11 +43,24 @@ def test_frames_come_out_as_they_went_in_however_they_are_cut(sizes: list[int], 
 def test_one_frame_carries_many_messages() -> None:
     messages = [Outputs(1, [b"1", b"2"]), Completed(1, "succeeded", 0.5)]
 
-    assert decode_to_server(memoryview(encode_frame(messages))[4:]) == messages
+    frames: list[list[object]] = []
+    reader = FrameReader(lambda frame: frames.append([*decode_to_server(frame)]))
+    feed(reader, bytes(encode_frame(messages)), [])
+
+    assert frames == [messages]
 
 
 def test_a_frame_of_impossible_length_is_refused() -> None:
     reader = FrameReader(lambda _: None)
 
-    with pytest.raises(ValueError, match="4294967295 bytes was announced"):
-        feed(reader, b"\xff\xff\xff\xff", [])
+    mark = bytes(encode_frame([])[:4])
+
+    with pytest.raises(FrameError, match="4294967295 bytes was announced"):
+        feed(reader, mark + b"\xff\xff\xff\xff", [])
+
+
+def test_text_is_no_frame_though_its_letters_could_be_a_length() -> None:
+    reader = FrameReader(lambda _: None)
+
+    with pytest.raises(FrameError, match="no frame begins with b'Loading the model"):
+        feed(reader, b"Loading the model", [])
