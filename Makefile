@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11 python,\
 	$(shell $(name) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
 
-.PHONY: demo test check lint types imports docs format clean
+.PHONY: demo test soak check lint types imports docs format clean
 
 demo: $(VENV)/.installed ## run a real model locally, then stream from one over HTTP
 	@$(BIN)/python examples/demo.py
@@ -17,6 +17,9 @@ demo: $(VENV)/.installed ## run a real model locally, then stream from one over 
 test: $(VENV)/.installed-test ## run all tests
 	@$(BIN)/python -m compileall -q servekit cli templates
 	$(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+
+soak: $(VENV)/.installed-test ## kill workers for five minutes under load, and look at what is left
+	PYTHONPATH=tests/support $(BIN)/python -m soak $(SOAK)
 
 check: lint types imports docs ## everything but the tests
 
