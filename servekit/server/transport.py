@@ -126,6 +126,10 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _lose(self) -> None:
         self.is_lost = True
+        cycle: Any = self.cycle  # None before the first request
+        if cycle is not None and not cycle.response_complete:
+            # uvicorn takes note a turn later. An answer that is given up before would be an error in its log.
+            cycle.disconnected = True
         on_lost, self._on_lost = self._on_lost, None
         if on_lost is not None:
             on_lost()
