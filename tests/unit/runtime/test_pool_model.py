@@ -160,7 +160,9 @@ class PoolMachine(RuleBasedStateMachine):
         self.check_books()
 
         assert self.pool.workers == []
-        assert len(self.pool._dispatcher._admission._callers) == 0
+        books = self.pool._dispatcher
+        kept = books._live, books._ending, books._placements, books._deadlines._timers, books._admission._callers
+        assert [len(each) for each in kept] == [0] * len(kept)
         assert not any(worker.is_alive for worker in FakeWorker.all)
         assert self.loop.count_timers() == 0
         assert sorted(self.book.ended) == sorted(self.accepted)
