@@ -98,7 +98,6 @@ class ProcessHandle(WorkerHandle):
     def _on_closed(self, link: SocketLink[ToWorker, ToServer]) -> None:
         """The socket is gone before the process: a worker without its server has nothing to live for."""
         self.is_cut_off = True
-
         if link.fault is not None:
             self.kill(DeathCause.DISCONNECTED, reason=_GARBLED.format(link.fault))
             return
