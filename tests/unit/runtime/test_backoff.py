@@ -1,5 +1,6 @@
 """How long the place of a worker that is gone stays empty."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,15 @@ class Deaf:
     def on_death(self, worker: WorkerHandle, reason: str) -> None: ...
 
 
+def choose_in_turn(backoff: Backoff, workers: list[WorkerHandle], *, had_been_ready: bool) -> list[float]:
+    """Choose the pauses after workers of which each is started when the one before it has gone."""
+    pauses: list[float] = []
+    for worker in workers:
+        worker.started_at = asyncio.get_running_loop().time()
+        pauses.append(backoff.choose(worker, had_been_ready=had_been_ready))
+    return pauses
+
+
 @pytest.fixture
 async def workers(tmp_path: Path) -> list[WorkerHandle]:
     spec = Spec(predictor="predict.py:Predictor", path=tmp_path / "servekit.yaml")
@@ -29,7 +39,7 @@ async def workers(tmp_path: Path) -> list[WorkerHandle]:
 async def test_workers_that_die_again_and_again_are_replaced_after_growing_pauses(workers: list[WorkerHandle]) -> None:
     backoff = Backoff()
 
-    pauses = [backoff.choose(worker, had_been_ready=True) for worker in workers[:4]]
+    pauses = choose_in_turn(backoff, workers[:4], had_been_ready=True)
 
     assert pauses[0] == 0.0
     assert 1.0 <= pauses[1] <= 2.0 <= pauses[2] <= 4.0 <= pauses[3] <= 8.0
@@ -46,7 +56,7 @@ async def test_workers_that_are_killed_for_a_hang_are_replaced_at_once(workers: 
 async def test_workers_that_cannot_be_made_ready_are_tried_once_a_minute_at_last(workers: list[WorkerHandle]) -> None:
     backoff = Backoff()
 
-    pauses = [backoff.choose(worker, had_been_ready=False) for worker in workers]
+    pauses = choose_in_turn(backoff, workers, had_been_ready=False)
 
     assert pauses[0] <= 1
     assert 30 <= pauses[-1] <= 60
@@ -57,7 +67,7 @@ async def test_the_place_of_a_worker_that_was_of_use_is_never_empty_for_long(wor
     for worker in workers:
         worker.completed = 1
 
-    pauses = [backoff.choose(worker, had_been_ready=True) for worker in workers]
+    pauses = choose_in_turn(backoff, workers, had_been_ready=True)
 
     assert pauses[0] == 0
     assert 1 <= pauses[-1] <= 2
@@ -67,7 +77,20 @@ async def test_a_setup_that_fails_now_and_then_is_tried_again_soon(workers: list
     backoff = Backoff()
     pauses: list[float] = []
     for worker in workers:
-        pauses.append(backoff.choose(worker, had_been_ready=False))
+        pauses += choose_in_turn(backoff, [worker], had_been_ready=False)
         backoff.note_ready()
+
+    assert max(pauses) <= 1
+
+
+@pytest.mark.parametrize("had_been_ready", [False, True])
+async def test_workers_that_fail_together_are_tried_again_as_soon_as_one(
+    workers: list[WorkerHandle], had_been_ready: bool
+) -> None:
+    backoff = Backoff()
+    for worker in workers:
+        worker.started_at = asyncio.get_running_loop().time()
+
+    pauses = [backoff.choose(worker, had_been_ready=had_been_ready) for worker in workers]
 
     assert max(pauses) <= 1
