@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,12 +59,16 @@ class Census:
 
     def differences(self, before: "Census") -> list[str]:
         """Return what is other than it was."""
-        kept = ("tasks", "threads", "descriptors", "processes", "files")
-        return [
+        found = [
             f"{name}: {getattr(before, name)} became {getattr(self, name)}"
-            for name in kept
+            for name in ("descriptors", "processes")
             if getattr(self, name) != getattr(before, name)
         ]
+        for name in ("tasks", "threads", "files"):
+            was, now = Counter[str](getattr(before, name)), Counter[str](getattr(self, name))
+            if was != now:
+                found.append(f"{name}: {dict(now - was)} more, {dict(was - now)} less")
+        return found
 
 
 class SoakedServer:
@@ -135,7 +140,10 @@ class SoakedServer:
 
     def _list_files(self) -> list[str]:
         (own,) = (self._folder / "tmp").iterdir()
-        return sorted(str(path.relative_to(own)) for path in own.rglob("*"))
+        # A walk takes no offence at what goes meanwhile.
+        return sorted(
+            os.path.relpath(f"{at}/{name}", own) for at, folders, files in os.walk(own) for name in (*folders, *files)
+        )
 
 
 @contextmanager

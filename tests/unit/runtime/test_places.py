@@ -1,5 +1,6 @@
 """What becomes of the places of workers."""
 
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,11 +18,11 @@ async def test_a_worker_that_becomes_ready_ends_the_growth_of_pauses(tmp_path: P
     crew: Any = SimpleNamespace(workers=[])
     places = Places(crew, plan_capacity(spec, devices=()))
     nobody: Any = None
-    workers = [FakeWorker(number, WorkerSettings.from_spec(spec, tmp_path), nobody) for number in range(8)]
+    start = partial(FakeWorker, settings=WorkerSettings.from_spec(spec, tmp_path), events=nobody)
 
-    growing = [places.choose_pause(worker) for worker in workers[:-1]]
-    places.occupy(workers[-1])
-    after = places.choose_pause(workers[-1])
+    growing = [places.choose_pause(start(number)) for number in range(8)]
+    places.occupy(start(8))
+    after = places.choose_pause(start(9))
 
     assert growing[0] <= 1 < growing[-1]
     assert after <= 1
