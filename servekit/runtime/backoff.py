@@ -29,6 +29,7 @@ class Backoff:
     def __init__(self) -> None:
         self._failed_setups = _Streak()
         self._deaths = _Streak()
+        self._useless = _Streak()
 
     def note_ready(self) -> None:
         """A worker could be set up: should the next one fail, that is the first again."""
@@ -48,11 +49,15 @@ class Backoff:
             return 0.0
         if _now() - worker.started_at > self._SETTLED_SECONDS:
             self._deaths.end()
+            self._useless.end()
             return 0.0
-        deaths = self._deaths.count(_now(), worker.started_at)
-        if deaths == 1:
-            return 0.0
-        return _grow(deaths, self._MAX_PAUSE_AFTER_USE_SECONDS if worker.completed else self._MAX_PAUSE_SECONDS)
+        if worker.completed:
+            self._useless.end()  # the next one that dies of its first prediction may just have met a deadly one
+            deaths, limit = self._deaths, self._MAX_PAUSE_AFTER_USE_SECONDS
+        else:
+            deaths, limit = self._useless, self._MAX_PAUSE_SECONDS
+        count = deaths.count(_now(), worker.started_at)
+        return 0.0 if count == 1 else _grow(count, limit)
 
 
 class _Streak:

@@ -94,3 +94,15 @@ async def test_workers_that_fail_together_are_tried_again_as_soon_as_one(
     pauses = [backoff.choose(worker, had_been_ready=had_been_ready) for worker in workers]
 
     assert max(pauses) <= 1
+
+
+async def test_a_worker_that_died_of_its_first_prediction_is_replaced_soon_while_others_are_of_use(
+    workers: list[WorkerHandle],
+) -> None:
+    backoff = Backoff()
+    for worker in workers[::2]:
+        worker.completed = 1
+
+    pauses = choose_in_turn(backoff, workers, had_been_ready=True)
+
+    assert max(pauses) <= 2
