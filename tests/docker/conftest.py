@@ -102,8 +102,8 @@ def model_image(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Mak
 
 @pytest.fixture
 def context(tmp_path: Path) -> Path:
-    """The folder that `make_image` sends to the engine."""
-    folder = tmp_path / "context"
+    """The folder that `make_image` sends to the engine; a step that names it is in no cache of an earlier run."""
+    folder = tmp_path / uuid.uuid4().hex
     folder.mkdir()
     return folder
 
