@@ -18,6 +18,7 @@ import sys
 
 import msgspec
 
+from servekit.runtime.death import LOST_CONNECTION
 from servekit.runtime.link import SocketLink
 from servekit.runtime.logs import routed_output
 from servekit.runtime.protocol import ToServer, ToWorker, decode_to_worker
@@ -38,11 +39,11 @@ def main(arguments: list[str]) -> None:
     # Ctrl-C in a terminal reaches the whole process group; the server decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner, routed_output():
-        runner.run(_serve(settings, connection))
+        is_lost = runner.run(_serve(settings, connection))
     sys.stdout.flush()
     sys.stderr.flush()
     # Threads that the model started must not keep a worker alive that is done.
-    os._exit(0)
+    os._exit(LOST_CONNECTION if is_lost else 0)
 
 
 def _write_stacks_into(pipe: int) -> None:
@@ -51,15 +52,24 @@ def _write_stacks_into(pipe: int) -> None:
         faulthandler.register(STACK_SIGNAL, file=pipe, all_threads=True)
 
 
-async def _serve(settings: WorkerSettings, connection: socket.socket) -> None:
+async def _serve(settings: WorkerSettings, connection: socket.socket) -> bool:
+    """Work until the end, and return whether that came by the loss of the connection."""
+    is_lost = False
+
+    def on_closed() -> None:
+        nonlocal is_lost
+        is_lost = not worker.closed.is_set()
+        worker.close()
+
     link: SocketLink[ToServer, ToWorker] = SocketLink(decode_to_worker)
     worker = Worker(settings, link)
-    link.attach(worker.handle, worker.close)
+    link.attach(worker.handle, on_closed)
     await asyncio.get_running_loop().create_connection(lambda: link, sock=connection)
     worker.load()
     await worker.closed.wait()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(link.closed(), _FAREWELL_SECONDS)
+    return is_lost
 
 
 def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:

@@ -3,7 +3,10 @@
 import signal
 from enum import StrEnum
 
-__all__ = ["DeathCause", "describe_exit", "find_cause"]
+__all__ = ["LOST_CONNECTION", "DeathCause", "describe_exit", "find_cause"]
+
+LOST_CONNECTION = 76
+"""The exit code of a worker that ended by itself since its connection to the server was gone (EX_PROTOCOL)."""
 
 
 class DeathCause(StrEnum):

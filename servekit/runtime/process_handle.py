@@ -10,7 +10,7 @@ from functools import partial
 
 import msgspec
 
-from servekit.runtime.death import DeathCause, describe_exit, find_cause
+from servekit.runtime.death import LOST_CONNECTION, DeathCause, describe_exit, find_cause
 from servekit.runtime.handle import WorkerEvents, WorkerHandle, WorkerState
 from servekit.runtime.link import SocketLink
 from servekit.runtime.oom import OomKills
@@ -119,7 +119,10 @@ class ProcessHandle(WorkerHandle):
         reason = describe_exit(code, is_oom=is_oom)
         if code == -signal.SIGKILL and self._kill_reason is not None:
             reason = self._kill_reason
-        self._die(find_cause(code, is_oom=is_oom), reason)
+        cause = find_cause(code, is_oom=is_oom)
+        if code == LOST_CONNECTION and self.state is not WorkerState.CLOSING:
+            cause, reason = DeathCause.DISCONNECTED, _SOCKETLESS
+        self._die(cause, reason)
 
 
 _LAST_WORDS_SECONDS = 0.5
