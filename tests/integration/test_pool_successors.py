@@ -73,6 +73,11 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
+async def all_ready(pool: Pool) -> None:
+    """Wait for both workers: a pool is ready with the first, and the other may load what is written next."""
+    await until(lambda: sum(worker.is_able for worker in pool.workers) == 2)
+
+
 def count_in_setup(pool: Pool) -> int:
     return sum(worker.state is WorkerState.LOADED for worker in pool.workers)
 
@@ -82,6 +87,7 @@ async def test_a_reload_is_not_blamed_for_the_workers_of_a_failed_one(
 ) -> None:
     gate = tmp_path / "gate"
     async with run_pool(code(), workers=2) as pool:
+        await all_ready(pool)
         stays = 'os.environ["SERVEKIT_WORKER"] == "4"'
         make_project(code(wait_for(gate, then=f"{stays} and time.sleep(600); raise RuntimeError('typo')")), workers=2)
         failed = asyncio.create_task(pool.reload())
@@ -124,7 +130,7 @@ async def test_new_code_takes_over_as_a_whole_or_not_at_all(
     events, gate = PoolEvents(), tmp_path / "gate"
     is_third = 'os.environ["SERVEKIT_WORKER"] == "3"'
     async with run_pool(code(), observer=events, workers=2) as pool:
-        await events.until(lambda: len(events.ready) == 2)
+        await all_ready(pool)
         new = code(wait_for(gate, unless=is_third, then=f"assert {is_third}")).replace("act: str", "verb: str")
         make_project(new, workers=2)
         reloading = asyncio.create_task(pool.reload())
@@ -146,6 +152,7 @@ async def test_nothing_is_started_any_more_when_a_pool_goes_in_the_midst_of_a_re
 ) -> None:
     events = PoolEvents()
     async with run_pool(code(), observer=events, workers=2) as pool:
+        await all_ready(pool)
         make_project(code(wait_for(tmp_path / "never")), workers=2)
         reloading = asyncio.create_task(pool.reload())
         await until(lambda: count_in_setup(pool) == 2)
