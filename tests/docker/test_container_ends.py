@@ -41,8 +41,8 @@ def sleeper(model_image: MakeModelImage) -> str:
                         os.kill(os.getppid(), 9)
 
             def predict(self, do: str = "sleep") -> ConcatenateIterator[str]:
-                yield "begun"
                 try:
+                    yield "begun"
                     match do:
                         case "sleep":
                             while True:

@@ -25,8 +25,8 @@ CODE = """
             if act == "large":
                 yield "x" * 20_000_000
             if act == "die":
-                yield "last words"
                 try:
+                    yield "last words"
                     await asyncio.sleep(60)
                 finally:
                     os._exit(3)
