@@ -3,13 +3,14 @@
 import sys
 import tempfile
 import textwrap
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 import yaml
+from pools import RunPool
 
 from servekit.runtime.observer import PoolObserver
 from servekit.runtime.pool import Pool
@@ -55,11 +56,8 @@ def make_project(tmp_path: Path) -> MakeProject:
     return make
 
 
-type_of_pool = Callable[..., AbstractAsyncContextManager[Pool]]
-
-
 @pytest.fixture
-def run_pool(make_project: MakeProject) -> type_of_pool:
+def run_pool(make_project: MakeProject) -> RunPool:
     """Run a real pool for a piece of code, ready to take predictions, and end it with all of its processes."""
 
     @asynccontextmanager

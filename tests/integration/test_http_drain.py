@@ -47,6 +47,13 @@ class Load:
             response: httpx.Response = client.put(f"/predictions/{name}", json={"input": {"name": name}})
             return response
 
+    def ask_in_turn(self, running: str, waiting: str) -> None:
+        """Have one run and one wait for the only slot."""
+        self.ask(running)
+        self.until(processing=1)
+        self.ask(waiting)
+        self.until(processing=1, starting=1)
+
     def until(self, **counts: int) -> None:
         """Wait until so many predictions have each status."""
 
@@ -121,10 +128,7 @@ def test_a_drain_after_a_death_lets_the_replacement_run_what_waits(start_server:
     (server.root / "hold-setup").touch()
     with ThreadPoolExecutor(20) as clients:
         load = Load(server, clients)
-        load.ask("lost")
-        load.until(processing=1)
-        load.ask("kept")
-        load.until(processing=1, starting=1)
+        load.ask_in_turn("lost", "kept")
         psutil.Process(pids(server)[0]).kill()
         wait_until((server.root / "begun-2").exists)
         begin_to_stop(server)
@@ -141,10 +145,7 @@ def test_a_worker_that_dies_during_the_drain_is_replaced_for_what_waits(start_se
     server = start_server(CODE)
     with ThreadPoolExecutor(20) as clients:
         load = Load(server, clients)
-        load.ask("lost")
-        load.until(processing=1)
-        load.ask("kept")
-        load.until(processing=1, starting=1)
+        load.ask_in_turn("lost", "kept")
         begin_to_stop(server)
         psutil.Process(pids(server)[0]).kill()
         load.release()
@@ -160,10 +161,7 @@ def test_what_no_worker_comes_for_is_canceled_when_the_grace_is_over(start_serve
     (server.root / "hold-setup").touch()
     with ThreadPoolExecutor(20) as clients:
         load = Load(server, clients)
-        load.ask("lost")
-        load.until(processing=1)
-        load.ask("waits")
-        load.until(processing=1, starting=1)
+        load.ask_in_turn("lost", "waits")
         psutil.Process(pids(server)[0]).kill()
         begin_to_stop(server)
         answers = load.answers

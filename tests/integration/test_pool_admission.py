@@ -5,19 +5,15 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pools import RunPool, ended, start
 
 from servekit.errors import BusyError, CallerLimitError
-from servekit.runtime.pool import Pool
-from servekit.runtime.prediction import Prediction, Status
-from servekit.runtime.terms import DEFAULT_TERMS, Terms
-
-RunPool = Callable[..., AbstractAsyncContextManager[Pool]]
+from servekit.runtime.prediction import Status
+from servekit.runtime.terms import Terms
 
 # Runs until the file that its input names is there; stops when it is asked to.
 GATED = """
@@ -35,17 +31,6 @@ GATED = """
                 raise ValueError(name)
             return list(self.order)
 """
-
-
-def start(pool: Pool, terms: Terms = DEFAULT_TERMS, **values: Any) -> Prediction:
-    prediction = pool.new_prediction(json.dumps(values).encode(), terms=terms)
-    pool.submit(prediction)
-    return prediction
-
-
-async def ended(prediction: Prediction) -> Prediction:
-    await asyncio.wait_for(prediction.done(), 30)
-    return prediction
 
 
 @pytest.fixture

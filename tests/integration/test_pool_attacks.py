@@ -2,36 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
+from pools import RunPool, begun, ended, start
 
-from servekit.runtime.pool import Pool
-from servekit.runtime.prediction import EventKind, Prediction, Status
-
-RunPool = Callable[..., AbstractAsyncContextManager[Pool]]
+from servekit.runtime.prediction import EventKind, Status
 
 both = pytest.mark.parametrize("isolation", ["process", "thread"])
-
-
-def start(pool: Pool, **values: Any) -> Prediction:
-    prediction = pool.new_prediction(json.dumps(values).encode())
-    pool.submit(prediction)
-    return prediction
-
-
-async def ended(prediction: Prediction) -> Prediction:
-    await asyncio.wait_for(prediction.done(), 20)
-    return prediction
-
-
-async def begun(prediction: Prediction) -> None:
-    while EventKind.LOG not in prediction.kinds:
-        await asyncio.wait_for(prediction.changed(len(prediction.kinds)), 20)
 
 
 @both

@@ -1,18 +1,15 @@
 """The slots of real workers while their number adapts."""
 
 import asyncio
-import json
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
+from pools import RunPool, start
 
 from servekit.errors import BusyError
 from servekit.runtime.pool import Pool
 from servekit.runtime.prediction import Prediction, Status
-
-RunPool = Callable[..., AbstractAsyncContextManager[Pool]]
 
 both = pytest.mark.parametrize("isolation", ["process", "thread"])
 
@@ -42,12 +39,6 @@ SLEEPS = """
                 self.running -= 1
             return seen
 """
-
-
-def start(pool: Pool, **values: Any) -> Prediction:
-    prediction = pool.new_prediction(json.dumps(values).encode())
-    pool.submit(prediction)
-    return prediction
 
 
 async def ask(pool: Pool, enough: Callable[[], bool], **values: Any) -> list[Prediction]:

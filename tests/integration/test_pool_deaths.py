@@ -1,22 +1,16 @@
 """Each end of a worker has a cause that can be counted, and a server that wanted it is not confused with a crash."""
 
 import asyncio
-import json
 import os
 import signal
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 
 import pytest
+from pools import RunPool, begun, start
 
 from servekit.errors import SetupError
 from servekit.runtime.death import DeathCause
 from servekit.runtime.handle import WorkerHandle
 from servekit.runtime.observer import PoolObserver
-from servekit.runtime.pool import Pool
-from servekit.runtime.prediction import EventKind, Prediction
-
-RunPool = Callable[..., AbstractAsyncContextManager[Pool]]
 
 ACTS = """
     import os
@@ -64,17 +58,6 @@ def listener() -> _Listener:
     return _Listener()
 
 
-def start(pool: Pool, act: str) -> Prediction:
-    prediction = pool.new_prediction(json.dumps({"act": act}).encode())
-    pool.submit(prediction)
-    return prediction
-
-
-async def begun(prediction: Prediction) -> None:
-    while EventKind.LOG not in prediction.kinds:
-        await asyncio.wait_for(prediction.changed(len(prediction.kinds)), 20)
-
-
 @pytest.mark.parametrize(
     ("act", "cause"),
     [
@@ -87,14 +70,14 @@ async def test_what_a_model_does_to_its_process_is_the_cause(
     run_pool: RunPool, listener: _Listener, act: str, cause: DeathCause
 ) -> None:
     async with run_pool(ACTS, observer=listener) as pool:
-        start(pool, act)
+        start(pool, act=act)
 
         assert await listener.next_cause() is cause
 
 
 async def test_a_socket_that_closes_under_a_living_process_is_the_cause(run_pool: RunPool, listener: _Listener) -> None:
     async with run_pool(ACTS, observer=listener) as pool:
-        prediction = start(pool, "close")
+        prediction = start(pool, act="close")
 
         assert await listener.next_cause() is DeathCause.DISCONNECTED
 
@@ -104,7 +87,7 @@ async def test_a_socket_that_closes_under_a_living_process_is_the_cause(run_pool
 @pytest.mark.parametrize("isolation", ["process", "thread"])
 async def test_code_that_does_not_stop_is_the_cause(run_pool: RunPool, listener: _Listener, isolation: str) -> None:
     async with run_pool(ACTS, observer=listener, isolation=isolation, cancel_grace=0.1) as pool:
-        prediction = start(pool, "sleep")
+        prediction = start(pool, act="sleep")
         await begun(prediction)
         pool.cancel(prediction, "enough")
 
@@ -166,7 +149,7 @@ async def test_a_crash_is_the_cause_though_the_server_had_wanted_the_end(
     run_pool: RunPool, listener: _Listener
 ) -> None:
     async with run_pool(ACTS, observer=listener) as pool:
-        prediction = start(pool, "sleep")
+        prediction = start(pool, act="sleep")
         await begun(prediction)
         (worker,) = pool.workers
         await pool.reload()  # the old worker finishes what it has
@@ -179,7 +162,7 @@ async def test_a_crash_is_the_cause_though_the_server_had_wanted_the_end(
 
 async def test_only_a_start_in_the_place_of_another_is_a_replacement(run_pool: RunPool, listener: _Listener) -> None:
     async with run_pool(ACTS, observer=listener, workers=2) as pool:
-        start(pool, "exit")
+        start(pool, act="exit")
         await listener.next_cause()
         await asyncio.wait_for(pool.ready(), 20)
         while len(listener.started) < 3:

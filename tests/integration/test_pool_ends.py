@@ -6,19 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
+from pools import RunPool, begun, ended, start
 
 from servekit.errors import BusyError, NotReadyError
-from servekit.runtime.pool import Pool
-from servekit.runtime.prediction import EventKind, Prediction, Status
-
-RunPool = Callable[..., AbstractAsyncContextManager[Pool]]
+from servekit.runtime.prediction import EventKind, Status
 
 both = pytest.mark.parametrize("isolation", ["process", "thread"])
 
@@ -91,23 +86,6 @@ ENDLESS = {
                     yield 1
     """,
 }
-
-
-def start(pool: Pool, **values: Any) -> Prediction:
-    prediction = pool.new_prediction(json.dumps(values).encode())
-    pool.submit(prediction)
-    return prediction
-
-
-async def begun(prediction: Prediction) -> None:
-    """Wait for the first log line."""
-    while EventKind.LOG not in prediction.kinds:
-        await asyncio.wait_for(prediction.changed(len(prediction.kinds)), 20)
-
-
-async def ended(prediction: Prediction) -> Prediction:
-    await asyncio.wait_for(prediction.done(), 30)
-    return prediction
 
 
 @both

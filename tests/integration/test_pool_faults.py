@@ -1,22 +1,20 @@
 """What befalls a worker while its predictions are in every state: each ends once, as it should, and none runs twice."""
 
 import asyncio
-import json
 import os
 import signal
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pools import RunPool, ended, start
 
 from servekit.runtime.pool import Pool
 from servekit.runtime.prediction import EventKind, Prediction, Status
 from servekit.runtime.protocol import Outputs, encode_frame
-
-RunPool = Callable[..., AbstractAsyncContextManager[Pool]]
 
 CODE = """
     import asyncio, os, socket, struct, sys, time
@@ -76,18 +74,18 @@ class States:
 
     async def enter(self, last: str, data: bytes) -> None:
         """Bring each prediction to its state; what takes the last slot does something of its own when all are there."""
-        self.done = start(self.pool, "")
+        self.done = start(self.pool, act="")
         await ended(self.done)
         self.waiting, self.streaming, self.paused, self.canceling = (
-            start(self.pool, act) for act in ("wait", "stream", "stream", "stubborn")
+            start(self.pool, act=act) for act in ("wait", "stream", "stream", "stubborn")
         )
         for prediction in self.on_worker:
             await happened(prediction, EventKind.LOG)
         await happened(self.paused, EventKind.OUTPUT)
         self.pool.pause(self.paused)
         self.pool.cancel(self.canceling, "enough")
-        start(self.pool, last, data=data.hex())
-        self.queued, self.gone = start(self.pool, ""), start(self.pool, "")
+        start(self.pool, act=last, data=data.hex())
+        self.queued, self.gone = start(self.pool, act=""), start(self.pool, act="")
         self.pool.cancel(self.gone, "gone")
 
     async def check(self, reason: str) -> None:
@@ -116,16 +114,6 @@ class States:
         async with asyncio.timeout(20):
             while any(folder.exists() for folder in folders):
                 await asyncio.sleep(0.01)
-
-
-def start(pool: Pool, act: str, **values: Any) -> Prediction:
-    prediction = pool.new_prediction(json.dumps({"act": act, **values}).encode())
-    pool.submit(prediction)
-    return prediction
-
-
-async def ended(prediction: Prediction) -> None:
-    await asyncio.wait_for(prediction.done(), 20)
 
 
 async def happened(prediction: Prediction, kind: EventKind) -> None:
@@ -171,12 +159,12 @@ async def test_a_stopped_process_is_ended_after_the_hang_timeout(run_pool: RunPo
 async def test_a_stopped_process_holds_up_nobody_beyond_the_timeout_and_the_grace(run_pool: RunPool) -> None:
     code = CODE.format(ledger=os.devnull)
     async with run_pool(code, timeout=1, cancel_grace=0.2, queue={"timeout": 10}) as pool:
-        stopped = start(pool, "wait")
+        stopped = start(pool, act="wait")
         await happened(stopped, EventKind.LOG)
         send(pool, signal.SIGSTOP)
         await ended(stopped)
         await asyncio.wait_for(pool.ready(), 20)
-        after = start(pool, "")
+        after = start(pool, act="")
         await ended(after)
 
     assert (stopped.status, after.status) == (Status.FAILED, Status.SUCCEEDED)
@@ -222,11 +210,11 @@ async def test_a_model_that_is_out_of_memory_fails_and_its_neighbours_do_not(run
     """
     async with run_pool(code, concurrency=2) as pool:
         (worker,) = pool.workers
-        neighbour, greedy = start(pool, "wait"), start(pool, "eat")
+        neighbour, greedy = start(pool, act="wait"), start(pool, act="eat")
         await ended(greedy)
         was_over = neighbour.is_done
         await ended(neighbour)
-        after = start(pool, "")
+        after = start(pool, act="")
         await ended(after)
 
     assert (greedy.status, was_over) == (Status.FAILED, False)

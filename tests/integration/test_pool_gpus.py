@@ -4,15 +4,12 @@ import asyncio
 import ctypes
 import json
 import os
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 
 import pytest
+from pools import RunPool
 
 from servekit.runtime.devices import find_devices
 from servekit.runtime.pool import Pool
-
-RunPool = Callable[..., AbstractAsyncContextManager[Pool]]
 
 SEES = """
     import ctypes, os

@@ -1,25 +1,21 @@
 """Workers that do not answer: found, reported, spared or replaced, and what that means for predictions."""
 
 import asyncio
-import json
 import os
 import signal
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
 
 import pytest
+from pools import RunPool, begun, ended, start
 
 from servekit.runtime import watchdog
 from servekit.runtime.death import DeathCause
 from servekit.runtime.handle import WorkerHandle
 from servekit.runtime.observer import PoolObserver
 from servekit.runtime.pool import Pool
-from servekit.runtime.prediction import EventKind, Prediction, Status
+from servekit.runtime.prediction import Status
 from servekit.runtime.pulse import Hang
-
-RunPool = Callable[..., AbstractAsyncContextManager[Pool]]
 
 both = pytest.mark.parametrize("isolation", ["process", "thread"])
 
@@ -79,23 +75,6 @@ class Log(PoolObserver):
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a worker count as blocked after a fraction of a second."""
     monkeypatch.setattr(watchdog, "_REPORT_SECONDS", 0.4)
-
-
-def start(pool: Pool, **values: Any) -> Prediction:
-    prediction = pool.new_prediction(json.dumps(values).encode())
-    pool.submit(prediction)
-    return prediction
-
-
-async def begun(prediction: Prediction) -> Prediction:
-    while EventKind.LOG not in prediction.kinds:
-        await asyncio.wait_for(prediction.changed(len(prediction.kinds)), 20)
-    return prediction
-
-
-async def ended(prediction: Prediction) -> Prediction:
-    await asyncio.wait_for(prediction.done(), 20)
-    return prediction
 
 
 async def until_slots_are_free(pool: Pool, count: int) -> None:

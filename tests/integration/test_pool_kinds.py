@@ -1,16 +1,13 @@
 """The four kinds of predict, in a process and in a thread, with what they give and what they refuse."""
 
 import json
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
+from pools import RunPool
 
 from servekit.runtime.pool import Pool
 from servekit.runtime.prediction import EventKind, Prediction, Status
-
-RunPool = Callable[..., AbstractAsyncContextManager[Pool]]
 
 pytestmark = pytest.mark.parametrize("isolation", ["process", "thread"])
 

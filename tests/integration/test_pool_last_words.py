@@ -1,24 +1,20 @@
 """How a worker's death is told from another, and that nothing holds up the end of its predictions."""
 
 import asyncio
-import json
 import os
 import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Generator
-from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
+from pools import RunPool, ended, start
 
 from servekit.runtime import process_handle
-from servekit.runtime.pool import Pool
-from servekit.runtime.prediction import EventKind, Prediction, Status
-
-RunPool = Callable[..., AbstractAsyncContextManager[Pool]]
+from servekit.runtime.prediction import EventKind, Status
 
 # The child lives in a session of its own, out of reach, and holds the worker's pipes and its socket open.
 WITH_A_CHILD = """
@@ -46,17 +42,6 @@ WITH_A_CHILD = """
                 {end}
             return "alive"
 """
-
-
-def start(pool: Pool, **values: Any) -> Prediction:
-    prediction = pool.new_prediction(json.dumps(values).encode())
-    pool.submit(prediction)
-    return prediction
-
-
-async def ended(prediction: Prediction) -> Prediction:
-    await asyncio.wait_for(prediction.done(), 20)
-    return prediction
 
 
 def end_child(pid: int) -> None:

@@ -2,17 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 
 import pytest
+from pools import RunPool
 
 from servekit.runtime.handle import WorkerHandle
 from servekit.runtime.observer import PoolObserver
-from servekit.runtime.pool import Pool
 from servekit.runtime.prediction import Prediction, Status
-
-RunPool = Callable[..., AbstractAsyncContextManager[Pool]]
 
 pytestmark = pytest.mark.parametrize("isolation", ["process", "thread"])
 

@@ -1,19 +1,16 @@
 """How workers are replaced before they die: by number, memory, age, and without a gap."""
 
 import asyncio
-import json
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pool_events import PoolEvents
+from pools import RunPool, start
 
 from servekit.errors import SetupError
 from servekit.runtime.pool import Pool
-from servekit.runtime.prediction import Prediction, Status
-
-RunPool = Callable[..., AbstractAsyncContextManager[Pool]]
+from servekit.runtime.prediction import Status
 
 GROWS = """
     import os
@@ -25,14 +22,8 @@ GROWS = """
 """
 
 
-def submit(pool: Pool, **values: object) -> Prediction:
-    prediction = pool.new_prediction(json.dumps(values).encode())
-    pool.submit(prediction)
-    return prediction
-
-
-async def predict(pool: Pool, **values: object) -> bytes:
-    prediction = submit(pool, **values)
+async def predict(pool: Pool, **values: Any) -> bytes:
+    prediction = start(pool, **values)
     await prediction.done()
     assert prediction.status is Status.SUCCEEDED
     return prediction.output
@@ -144,7 +135,7 @@ async def test_a_replacement_that_cannot_be_made_ready_leaves_the_old_worker_and
 async def test_nothing_is_lost_while_workers_are_replaced_all_the_time(run_pool: RunPool) -> None:
     events = PoolEvents()
     async with run_pool(GROWS, observer=events, workers=2, recycle={"max_predictions": 5}) as pool:
-        predictions = [submit(pool) for _ in range(60)]
+        predictions = [start(pool) for _ in range(60)]
         await asyncio.gather(*(each.done() for each in predictions))
 
         assert {each.status for each in predictions} == {Status.SUCCEEDED}

@@ -2,17 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 from pool_events import PoolEvents
+from pools import RunPool, start
 
-from servekit.runtime.pool import Pool
-from servekit.runtime.prediction import Prediction, Status
-
-RunPool = Callable[..., AbstractAsyncContextManager[Pool]]
+from servekit.runtime.prediction import Status
 
 WAITS = """
     import pathlib, time
@@ -31,19 +27,13 @@ TELLS = """
 """
 
 
-def submit(pool: Pool, **values: str) -> Prediction:
-    prediction = pool.new_prediction(json.dumps(values).encode())
-    pool.submit(prediction)
-    return prediction
-
-
 async def test_workers_are_started_while_predictions_wait_and_stopped_when_they_are_not_needed(
     run_pool: RunPool, tmp_path: Path
 ) -> None:
     events, gate = PoolEvents(), tmp_path / "gate"
     scaling = {"target_wait": "10ms", "idle_timeout": "300ms"}
     async with run_pool(WAITS, observer=events, workers={"min": 1, "max": 3}, scaling=scaling) as pool:
-        predictions = [submit(pool, gate=str(gate)) for _ in range(5)]
+        predictions = [start(pool, gate=str(gate)) for _ in range(5)]
         await events.until(lambda: len(events.ready) == 3)
         assert pool.queue_length == 2
 
@@ -60,7 +50,7 @@ async def test_no_more_workers_are_started_than_there_may_be(run_pool: RunPool, 
     events, gate = PoolEvents(), tmp_path / "gate"
     scaling = {"target_wait": "1ms"}
     async with run_pool(WAITS, observer=events, workers={"min": 1, "max": 2}, scaling=scaling) as pool:
-        predictions = [submit(pool, gate=str(gate)) for _ in range(20)]
+        predictions = [start(pool, gate=str(gate)) for _ in range(20)]
         await events.until(lambda: len(events.ready) == 2)
         gate.touch()
         await asyncio.gather(*(each.done() for each in predictions))
@@ -74,7 +64,7 @@ async def test_a_worker_that_is_being_started_for_one_prediction_is_not_started_
     events, gate = PoolEvents(), tmp_path / "gate"
     scaling = {"target_wait": "1ms"}
     async with run_pool(WAITS, observer=events, workers={"min": 1, "max": 9}, scaling=scaling) as pool:
-        predictions = [submit(pool, gate=str(gate)) for _ in range(2)]
+        predictions = [start(pool, gate=str(gate)) for _ in range(2)]
         await events.until(lambda: len(events.ready) == 2)
         gate.touch()
         await asyncio.gather(*(each.done() for each in predictions))
@@ -91,7 +81,7 @@ async def test_with_a_minimum_of_none_the_next_prediction_wakes_a_worker(run_poo
         assert pool.workers == []
         assert pool.is_ready
 
-        prediction = submit(pool, gate=str(tmp_path / "gate"))
+        prediction = start(pool, gate=str(tmp_path / "gate"))
         await prediction.done()
 
         assert prediction.status is Status.SUCCEEDED
@@ -114,7 +104,7 @@ async def test_a_prediction_that_wakes_a_broken_model_is_refused_with_the_reason
     async with run_pool(code, observer=events, workers={"min": 0, "max": 1}, scaling={"idle_timeout": "100ms"}) as pool:
         await events.until(lambda: events.gone == [1])
         (tmp_path / "broken").touch()
-        prediction = submit(pool)
+        prediction = start(pool)
         await prediction.done()
 
         assert prediction.is_refused
@@ -123,7 +113,7 @@ async def test_a_prediction_that_wakes_a_broken_model_is_refused_with_the_reason
 
         (tmp_path / "broken").unlink()
         await events.until(lambda: len(events.ready) == 2)
-        last = submit(pool)
+        last = start(pool)
         await last.done()
         assert last.status is Status.SUCCEEDED
 
@@ -132,7 +122,7 @@ async def test_each_worker_sees_its_own_gpu(run_pool: RunPool) -> None:
     events = PoolEvents()
     async with run_pool(TELLS, observer=events, workers=2, devices=("0", "GPU-1")) as pool:
         await events.until(lambda: len(events.ready) == 2)
-        predictions = [submit(pool) for _ in range(2)]
+        predictions = [start(pool) for _ in range(2)]
         await asyncio.gather(*(each.done() for each in predictions))
 
     told = [json.loads(each.output) for each in predictions]
@@ -158,7 +148,7 @@ async def test_workers_share_the_cores_for_numeric_threads(
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     async with run_pool(TELLS, workers=workers) as pool:
-        prediction = submit(pool)
+        prediction = start(pool)
         await prediction.done()
 
     assert (json.loads(prediction.output)["OMP_NUM_THREADS"] is None) == (workers == 1)

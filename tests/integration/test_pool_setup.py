@@ -4,12 +4,12 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
+from pools import RunPool
 
 from servekit.errors import NotReadyError, PredictorError, ServekitError, SetupError, SignatureError
 from servekit.runtime.handle import WorkerHandle
@@ -17,7 +17,6 @@ from servekit.runtime.observer import PoolObserver
 from servekit.runtime.pool import Pool
 from servekit.runtime.prediction import Status
 
-RunPool = Callable[..., AbstractAsyncContextManager[Pool]]
 MakeProject = Callable[..., Any]
 
 both = pytest.mark.parametrize("isolation", ["process", "thread"])

@@ -1,18 +1,17 @@
 """Who comes in a worker's place when several things happen to it at once."""
 
 import asyncio
-import json
 import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pool_events import PoolEvents
+from pools import RunPool, start
 
 from servekit.errors import NotReadyError, SetupError
 from servekit.runtime.handle import WorkerHandle, WorkerState
@@ -21,7 +20,6 @@ from servekit.runtime.prediction import Prediction, Status
 from servekit.server.health import State, state_of
 from servekit.spec import Spec
 
-RunPool = Callable[..., AbstractAsyncContextManager[Pool]]
 MakeProject = Callable[..., Spec]
 
 ACTS = """
@@ -54,14 +52,8 @@ def wait_for(gate: Path, *, then: str = "pass", unless: str = "False") -> str:
     return f"[time.sleep(0.005) for _ in iter(lambda: {unless} or pathlib.Path({str(gate)!r}).exists(), True)]; {then}"
 
 
-def submit(pool: Pool, **values: str) -> Prediction:
-    prediction = pool.new_prediction(json.dumps(values).encode())
-    pool.submit(prediction)
-    return prediction
-
-
 async def predict(pool: Pool) -> Prediction:
-    prediction = submit(pool)
+    prediction = start(pool)
     await prediction.done()
     return prediction
 
@@ -135,7 +127,7 @@ async def test_new_code_takes_over_as_a_whole_or_not_at_all(
         make_project(new, workers=2)
         reloading = asyncio.create_task(pool.reload())
         await events.until(lambda: 3 in events.ready)
-        running = [submit(pool, act="wait", gate=str(gate)) for _ in range(3)]
+        running = [start(pool, act="wait", gate=str(gate)) for _ in range(3)]
         assert {worker.number for worker in pool.workers if worker.running} == {1, 2}
         assert pool.model is not None
         gate.touch()
@@ -186,7 +178,7 @@ async def test_who_comes_for_a_worker_that_is_stuck_gets_its_gpu(run_pool: RunPo
     limits: dict[str, Any] = {"workers": 2, "concurrency": 2, "cancel_grace": "10ms"}
     async with run_pool(code(), observer=events, devices=("0", "1"), **limits) as pool:
         await events.until(lambda: len(events.ready) == 2)
-        predictions = [submit(pool, act="ignore", gate=gate) for _ in range(4)]
+        predictions = [start(pool, act="ignore", gate=gate) for _ in range(4)]
         await until(lambda: all(each.logs for each in predictions))
         second = next(worker for worker in pool.workers if worker.devices == ("1",))
         pool.cancel(next(each for each in predictions if each.key in second.running), "canceled")
@@ -202,7 +194,7 @@ async def test_a_worker_that_is_stuck_while_it_is_replaced_gets_one_successor(
     is_not_second = 'os.environ["SERVEKIT_WORKER"] != "2"'
     limits: dict[str, Any] = {"concurrency": 3, "cancel_grace": "10ms", "recycle": {"max_predictions": 1}}
     async with run_pool(code(wait_for(setup, unless=is_not_second)), observer=events, **limits) as pool:
-        stuck, other = (submit(pool, act="ignore", gate=gate) for _ in range(2))
+        stuck, other = (start(pool, act="ignore", gate=gate) for _ in range(2))
         await predict(pool)
         await until(lambda: len(pool.workers) == 2 and bool(stuck.logs))
         pool.cancel(stuck, "canceled")
@@ -218,7 +210,7 @@ async def test_a_dead_worker_gets_no_predictions_while_its_last_words_are_waited
     setup = 'subprocess.Popen(["sleep", "60"], start_new_session=True)  # it holds the pipes open'
     async with run_pool(code(setup), concurrency=2) as pool:
         worker: WorkerHandle = pool.workers[0]
-        dying = submit(pool, act="die")
+        dying = start(pool, act="die")
         await until(lambda: not worker.is_able)
         assert worker.state is WorkerState.READY
 
