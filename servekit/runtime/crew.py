@@ -7,20 +7,17 @@ what a death means for them the pool says.
 import asyncio
 import contextlib
 import contextvars
-import os
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from servekit.errors import NotReadyError, ServekitError, SetupError
 from servekit.runtime.capacity import Capacity
 from servekit.runtime.death import DeathCause
-from servekit.runtime.devices import Devices
 from servekit.runtime.handle import WorkerHandle, WorkerState
 from servekit.runtime.health import HealthChecks
 from servekit.runtime.model import Model
-from servekit.runtime.oom import OomKills
+from servekit.runtime.observer import PoolObserver
 from servekit.runtime.places import Places
-from servekit.runtime.process_handle import ProcessHandle
 from servekit.runtime.protocol import (
     Completed,
     Health,
@@ -37,7 +34,7 @@ from servekit.runtime.protocol import (
 )
 from servekit.runtime.settings import WorkerSettings
 from servekit.runtime.setups import Setups, explain_death, explain_failure
-from servekit.runtime.thread_handle import ThreadHandle
+from servekit.runtime.worker_factory import WorkerFactory
 from servekit.spec import ServeSpec
 
 __all__ = ["Crew", "CrewEvents"]
@@ -47,16 +44,13 @@ _OF_PREDICTIONS = (Completed, Outputs, Log, Metric)
 
 
 class CrewEvents(Protocol):
-    """What a crew tells its pool."""
+    """What a crew tells who knows of predictions; an observer has been told before."""
 
     def on_prediction_message(self, worker: WorkerHandle, message: Completed | Outputs | Log | Metric) -> None:
         """A worker told something about one of its predictions."""
 
     def on_message_error(self, worker: WorkerHandle, message: ToServer, error: Exception) -> None:
         """A message could not be acted on."""
-
-    def on_worker_started(self, worker: WorkerHandle) -> None:
-        """A worker's process or thread is started; it loads its predictor now."""
 
     def find_misfit(self, worker: WorkerHandle) -> ServekitError | None:
         """Return why a worker that has just been set up cannot be used, or None."""
@@ -70,14 +64,8 @@ class CrewEvents(Protocol):
     def on_worker_gone(self, worker: WorkerHandle, reason: str) -> None:
         """A worker is gone, with whatever ran on it."""
 
-    def on_worker_output(self, worker: WorkerHandle, source: str, text: str) -> None:
-        """A worker printed outside predictions."""
-
-    def on_setup_failure(self, error: ServekitError, retry_seconds: float) -> None:
-        """A worker could not be made ready; it is tried again after so many seconds."""
-
-    def on_worker_outdated(self, worker: WorkerHandle, reason: str) -> None:
-        """A worker is to be replaced; it serves until its successor is ready."""
+    def on_setup_failure(self) -> None:
+        """A worker could not be made ready; it is tried again later."""
 
 
 class Crew:
@@ -87,7 +75,8 @@ class Crew:
         settings: What workers are told.
         serve: Limits and times.
         capacity: How many workers there may be, and what each gets of the machine.
-        events: Who is told of what happens.
+        events: Who decides what it means for predictions.
+        observer: Is told of what happens.
         python: The interpreter for worker processes.
 
     Attributes:
@@ -100,7 +89,13 @@ class Crew:
     """
 
     def __init__(
-        self, settings: WorkerSettings, serve: ServeSpec, capacity: Capacity, events: CrewEvents, python: str
+        self,
+        settings: WorkerSettings,
+        serve: ServeSpec,
+        capacity: Capacity,
+        events: CrewEvents,
+        observer: PoolObserver,
+        python: str,
     ) -> None:
         self.workers: list[WorkerHandle] = []
         self.model: Model | None = None
@@ -108,14 +103,10 @@ class Crew:
         self.places = Places(self, capacity)
         self.was_ready = False
         self.has_abandoned = False
-        self._settings = settings
-        self._serve = serve
         self._capacity = capacity
-        self._devices = Devices(capacity.devices, capacity.gpus_per_worker)
+        self._factory = WorkerFactory(settings, capacity, python, serve.isolation)
         self._events = events
-        self._python = python
-        self._count = 0
-        self._oom_kills = OomKills()
+        self._observer = observer
         self._health = HealthChecks(serve.healthcheck_timeout)
         self._may_set_up = False
         self._is_closing = False
@@ -139,7 +130,7 @@ class Crew:
         """
         if self._is_closing:
             raise NotReadyError(_CLOSING)
-        worker = self._make_worker(replaces)
+        worker = self._factory.make(self, replaces)
         worker.generation = generation
         worker.replaces = replaces
         worker.is_replacement = is_replacement
@@ -158,7 +149,7 @@ class Crew:
             self._drop(worker)
             raise
         else:
-            self._events.on_worker_started(worker)
+            self._observer.worker_started(worker)
 
     def allow_setup(self) -> None:
         """Let workers run `setup`, those that are loaded and those to come."""
@@ -226,13 +217,13 @@ class Crew:
     def give_up(self, worker: WorkerHandle) -> None:
         """Retire a worker with code that does not stop; another one takes its place at once."""
         self.retire(worker, DeathCause.STUCK)
-        self._take_devices_from(worker)  # they are those of the one that comes in its place
+        self._factory.take_devices_from(worker)  # they are those of the one that comes in its place
         self.places.fill(after_loss=True)
 
     def replace(self, worker: WorkerHandle, reason: str) -> None:
         """Start a successor of a worker, which goes when that is ready."""
         if self.places.replace(worker):
-            self._events.on_worker_outdated(worker, reason)
+            self._observer.worker_outdated(worker, reason)
 
     def close_if_idle(self, worker: WorkerHandle) -> None:
         """Close a retiring worker on which nothing runs any more but what will not stop."""
@@ -298,13 +289,14 @@ class Crew:
         """Keep what is printed before a worker is ready, and pass all on."""
         if worker.state in (WorkerState.STARTING, WorkerState.LOADED):
             self.setups.add_log(text)
-        self._events.on_worker_output(worker, source, text)
+        self._observer.worker_output(worker, source, text)
 
     def on_death(self, worker: WorkerHandle, reason: str) -> None:
         """Replace the worker, unless it was asked to go."""
         self._drop(worker)
         self.has_abandoned |= worker.is_abandoned
         self._health.give_up(worker, reason)
+        self._observer.worker_gone(worker, reason)
         self._events.on_worker_gone(worker, reason)
         if not self.is_ready:
             self.release()
@@ -318,6 +310,8 @@ class Crew:
 
     def _on_own_message(self, worker: WorkerHandle, message: ToServer) -> None:
         match message:
+            case Loaded() | Ready() if worker.state is WorkerState.CLOSING:
+                pass  # it has been told to go since
             case Loaded():
                 self._on_loaded(worker, message)
             case Ready():
@@ -332,21 +326,6 @@ class Crew:
                 self.on_output(worker, message.source, message.text)
             case _:
                 pass
-
-    def _make_worker(self, replaces: WorkerHandle | None) -> WorkerHandle:
-        self._count += 1
-        if self._serve.isolation == "thread":
-            return ThreadHandle(self._count, self._settings, self)
-        devices = self._devices.take(() if replaces is None else replaces.devices)
-        environment = {"SERVEKIT_WORKER": str(self._count)}
-        if devices:
-            environment["CUDA_VISIBLE_DEVICES"] = environment["SERVEKIT_DEVICE"] = ",".join(devices)
-        if self._capacity.threads is not None:
-            environment["OMP_NUM_THREADS"] = str(self._capacity.threads)
-        environment = {**os.environ, **environment}
-        worker = ProcessHandle(self._count, self._settings, self, self._python, environment, self._oom_kills)
-        worker.devices = devices
-        return worker
 
     def _on_loaded(self, worker: WorkerHandle, message: Loaded) -> None:
         worker.state = WorkerState.LOADED
@@ -375,6 +354,7 @@ class Crew:
         self.setups.release(worker)
         if worker.generation == self.places.generation:
             self.setups.succeed()
+        self._observer.worker_ready(worker)
         self._events.on_worker_ready(worker)
         self.places.occupy(worker)
         self._changed.set()
@@ -395,20 +375,17 @@ class Crew:
         if worker.generation == self.places.generation:  # else it fails with old code, while new code is tried
             self.setups.fail(error, keeps_record=self.is_ready)
             pause = self.places.choose_pause(worker)
-        self._events.on_setup_failure(error, pause)
+        self._observer.setup_failed(error, pause)
+        self._events.on_setup_failure()
         self._changed.set()
 
     # ------------------------------------------------------------------ ends
 
     def _drop(self, worker: WorkerHandle) -> None:
         self.setups.release(worker)
-        self._take_devices_from(worker)
+        self._factory.take_devices_from(worker)
         if worker in self.workers:
             self.workers.remove(worker)
-
-    def _take_devices_from(self, worker: WorkerHandle) -> None:
-        self._devices.give_back(worker.devices)
-        worker.devices = ()
 
     def _ask_to_close(self, worker: WorkerHandle) -> None:
         if worker.state not in (WorkerState.CLOSING, WorkerState.DEAD):

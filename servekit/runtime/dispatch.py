@@ -5,7 +5,6 @@ its worker's word, by the worker's death, by its deadline, by a cancel, or by th
 """
 
 import asyncio
-import contextvars
 import time
 from collections.abc import Callable
 from typing import assert_never
@@ -20,13 +19,13 @@ from servekit.runtime.handle import WorkerHandle
 from servekit.runtime.observer import PoolObserver
 from servekit.runtime.placements import Placements
 from servekit.runtime.prediction import Prediction, Status
-from servekit.runtime.protocol import Cancel, Completed, Log, Metric, Outputs, Pause, Resume, ToServer
-from servekit.runtime.pulse import Hang
+from servekit.runtime.protocol import Completed, Log, Metric, Outputs, Pause, Resume, ToServer
 from servekit.runtime.queue import WaitingLine
 from servekit.runtime.rate import SlotRate
 from servekit.runtime.recycler import Recycler
 from servekit.runtime.settings import WorkerSettings
 from servekit.runtime.slots import AdaptiveSlots
+from servekit.runtime.stops import Ending, Stops
 from servekit.spec import ServeSpec
 
 __all__ = ["Dispatcher"]
@@ -57,7 +56,7 @@ class Dispatcher:
         python: str,
         forget: Callable[[Prediction], None],
     ) -> None:
-        self.crew = Crew(settings, serve, capacity, self, python)
+        self.crew = Crew(settings, serve, capacity, self, observer, python)
         self.is_draining = False
         self._serve = serve
         self._observer = observer
@@ -68,7 +67,7 @@ class Dispatcher:
         self._admission = Admission(self.crew, self._queue, rate, serve.caller)
         self._deadlines = Deadlines(serve, self._on_limit_passed)
         self._live: dict[int, Prediction] = {}
-        self._ending: dict[int, tuple[Status, str]] = {}
+        self._stops = Stops(serve.cancel_grace, self._on_stop_overdue)
         self._idle = asyncio.Event()
         self._idle.set()
         self._autoscaler = Autoscaler(serve.scaling, capacity, self.crew, self)
@@ -199,13 +198,8 @@ class Dispatcher:
         """Say if it takes more memory than it may before it has done anything."""
         return self._recycler.find_misfit(worker)
 
-    def on_worker_started(self, worker: WorkerHandle) -> None:
-        """Pass it on."""
-        self._observer.worker_started(worker)
-
     def on_worker_ready(self, worker: WorkerHandle) -> None:
         """Fill its slots from the queue."""
-        self._observer.worker_ready(worker)
         if self._slots is not None:
             self._slots.give(worker)
         self._fill_slots()
@@ -216,28 +210,18 @@ class Dispatcher:
 
     def on_worker_gone(self, worker: WorkerHandle, reason: str) -> None:
         """Its predictions fail at once; nothing else is touched."""
-        self._observer.worker_gone(worker, reason)
         for prediction in list(worker.running.values()):
-            status, error = self._ending.get(prediction.key, (Status.FAILED, reason))
+            ending = self._stops.find(prediction) or (Status.FAILED, reason)
             prediction.has_files = True
             self._placements.drop(prediction, worker)
             if prediction.is_done:
                 self._clear_up_late(prediction)
-            self._end(prediction, status, error)
+            self._end(prediction, *ending)
         worker.running.clear()
         worker.stuck.clear()
 
-    def on_worker_output(self, worker: WorkerHandle, source: str, text: str) -> None:
-        """Pass on what belongs to no prediction."""
-        self._observer.worker_output(worker, source, text)
-
-    def on_worker_outdated(self, worker: WorkerHandle, reason: str) -> None:
-        """Let it be known; it goes on until its successor is ready."""
-        self._observer.worker_outdated(worker, reason)
-
-    def on_setup_failure(self, error: ServekitError, retry_seconds: float) -> None:
+    def on_setup_failure(self) -> None:
         """Those that wait cannot be served for now: let them know."""
-        self._observer.setup_failed(error, retry_seconds)
         if not self.crew.expects_slots:
             while (prediction := self._queue.take()) is not None:
                 prediction.is_refused = True
@@ -245,20 +229,15 @@ class Dispatcher:
 
     # ------------------------------------------------------------------ WatchEvents
 
-    def on_worker_blocked(self, worker: WorkerHandle, hang: Hang) -> None:
-        """Pass it on; the worker gets nothing new until it answers again."""
-        self._observer.worker_blocked(worker, hang)
-
-    def on_worker_unblocked(self, worker: WorkerHandle, hang: Hang) -> None:
+    def on_worker_unblocked(self) -> None:
         """Use its slots again."""
-        self._observer.worker_unblocked(worker, hang)
         self._fill_slots()
 
     def on_worker_given_up(self, worker: WorkerHandle, reason: str) -> None:
         """End its predictions now: a process in the kernel's hands takes its time to die."""
         for key, prediction in list(worker.running.items()):
             worker.stuck.add(key)
-            self._end(prediction, *self._ending.get(key, (Status.FAILED, reason)))
+            self._end(prediction, *self._stops.find(prediction) or (Status.FAILED, reason))
 
     # ------------------------------------------------------------------ slots
 
@@ -299,7 +278,7 @@ class Dispatcher:
         if prediction.is_done:
             self._clear_up_late(prediction)
             return
-        ending = self._ending.get(prediction.key) if self._ending else None
+        ending = self._stops.find(prediction)
         if ending is not None:  # whatever the code made of the cancelation, this is what was promised
             self._end(prediction, *ending, predict_time=message.predict_time)
             return
@@ -333,7 +312,7 @@ class Dispatcher:
     ) -> None:
         if prediction.is_done:
             return
-        self._ending.pop(prediction.key, None)
+        self._stops.forget(prediction)
         self._deadlines.end(prediction)
         if self._live.pop(prediction.key, None) is not None:
             self._admission.leave(prediction)
@@ -344,36 +323,22 @@ class Dispatcher:
 
     def _stop(self, prediction: Prediction, status: Status, reason: str) -> None:
         """Ask a prediction to stop, and see to it that it does."""
-        key = prediction.key
-        if prediction.is_done or key in self._ending:
+        if prediction.is_done or prediction in self._stops:
             return
-        if self._queue.remove(prediction):
-            self._end(prediction, status, reason)
-            return
-        worker = self._placements.find_worker(prediction)
+        is_waiting = self._queue.remove(prediction)
+        worker = None if is_waiting else self._placements.find_worker(prediction)
         if worker is None:
             self._end(prediction, status, reason)
-            return
-        self._ending[key] = (status, reason)
-        worker.send(Cancel(key))
-        asyncio.get_running_loop().call_later(
-            self._serve.cancel_grace, self._cancel_overdue, prediction, worker, context=_EMPTY
-        )
+        else:
+            self._stops.ask(prediction, worker, (status, reason))
 
     def _on_limit_passed(self, prediction: Prediction, limit: Limit) -> None:
         prediction.is_refused = limit.is_for_waiting
         self._stop(prediction, Status.FAILED, limit.verdict)
 
-    def _cancel_overdue(self, prediction: Prediction, worker: WorkerHandle) -> None:
+    def _on_stop_overdue(self, prediction: Prediction, worker: WorkerHandle, ending: Ending) -> None:
         """It did not stop. It ends for everybody else; its worker is replaced as soon as that hurts nobody."""
-        ending = self._ending.get(prediction.key)
-        if ending is None or prediction.key not in worker.running:
-            return
         worker.stuck.add(prediction.key)
         self._end(prediction, *ending)
         self._observer.worker_stuck(worker, prediction)
         self.crew.give_up(worker)
-
-
-_EMPTY = contextvars.Context()
-"""For timers: what they start must not carry the request's Context. Only the loop's thread runs in it."""

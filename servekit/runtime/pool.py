@@ -52,16 +52,17 @@ class Pool:
     ) -> None:
         self._isolation = spec.serve.isolation
         self._folder = ScratchFolder()
+        observer = observer or PoolObserver()
         self._dispatcher = Dispatcher(
             WorkerSettings.from_spec(spec, self._folder.path),
             spec.serve,
             plan_capacity(spec, devices=devices),
-            observer or PoolObserver(),
+            observer,
             python,
             self.forget,
         )
         self._crew = self._dispatcher.crew
-        self._watchdog = Watchdog(lambda: self._crew.workers, self._dispatcher, spec.serve.hang_timeout)
+        self._watchdog = Watchdog(lambda: self._crew.workers, self._dispatcher, observer, spec.serve.hang_timeout)
         self._keys = itertools.count(1)
         self._cleanups: set[asyncio.Future[None]] = set()
         self._exits = ExitStack()

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from servekit.runtime.death import DeathCause
 from servekit.runtime.handle import WorkerHandle, WorkerState
+from servekit.runtime.observer import PoolObserver
 from servekit.runtime.pulse import Hang
 
 __all__ = ["WatchEvents", "Watchdog"]
@@ -30,13 +31,10 @@ _STACK_SECONDS = 2.0
 
 
 class WatchEvents(Protocol):
-    """What a watchdog tells."""
+    """What a watchdog tells who knows of predictions; an observer has been told before."""
 
-    def on_worker_blocked(self, worker: WorkerHandle, hang: Hang) -> None:
-        """A worker does not answer; told once for each time."""
-
-    def on_worker_unblocked(self, worker: WorkerHandle, hang: Hang) -> None:
-        """It answers again."""
+    def on_worker_unblocked(self) -> None:
+        """A worker answers again."""
 
     def on_worker_given_up(self, worker: WorkerHandle, reason: str) -> None:
         """It has not answered for too long and is killed next."""
@@ -47,15 +45,21 @@ class Watchdog:
 
     Args:
         workers: Gives all of them.
-        events: Is told of hangs.
+        events: Who decides what a hang means for predictions.
+        observer: Is told of hangs.
         hang_timeout: How many seconds a worker may be blocked before it is killed, or None for any time.
     """
 
     def __init__(
-        self, workers: Callable[[], Iterable[WorkerHandle]], events: WatchEvents, hang_timeout: float | None
+        self,
+        workers: Callable[[], Iterable[WorkerHandle]],
+        events: WatchEvents,
+        observer: PoolObserver,
+        hang_timeout: float | None,
     ) -> None:
         self._workers = workers
         self._events = events
+        self._observer = observer
         self._hang_timeout = hang_timeout
         # A worker that is killed for a hang is reported before: there is still time to take its stack then.
         self._report_seconds = _REPORT_SECONDS if hang_timeout is None else min(_REPORT_SECONDS, hang_timeout / 2)
@@ -90,7 +94,8 @@ class Watchdog:
         if seconds < self._report_seconds:
             if hang is not None and hang.is_reported and not hang.is_final:
                 pulse.hang = None
-                self._events.on_worker_unblocked(worker, hang)
+                self._observer.worker_unblocked(worker, hang)
+                self._events.on_worker_unblocked()
             return
         if hang is None:
             hang = pulse.hang = Hang(where, time.time() - seconds, time.monotonic() - seconds)
@@ -101,7 +106,7 @@ class Watchdog:
     async def _report(self, worker: WorkerHandle, hang: Hang) -> None:
         with contextlib.suppress(OSError):  # it is gone: its death is told as such
             hang.stack = await worker.read_stack(min(_STACK_SECONDS, self._report_seconds))
-        self._events.on_worker_blocked(worker, hang)
+        self._observer.worker_blocked(worker, hang)
         hang.is_reported = True
 
     def _give_up(self, worker: WorkerHandle, hang: Hang, limit: float) -> None:

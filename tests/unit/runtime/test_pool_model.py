@@ -116,7 +116,7 @@ class PoolMachine(RuleBasedStateMachine):
     ) -> None:
         folder = Path(tempfile.mkdtemp())
         self.stack.callback(shutil.rmtree, folder)
-        self.stack.enter_context(patch("servekit.runtime.crew.ProcessHandle", FakeWorker))
+        self.stack.enter_context(patch("servekit.runtime.worker_factory.ProcessHandle", FakeWorker))
         self.stack.enter_context(watched_statuses(self.note_change))
         self.stack.enter_context(clock_of(self.loop))
         FakeWorker.all.clear()
@@ -161,7 +161,13 @@ class PoolMachine(RuleBasedStateMachine):
 
         assert self.pool.workers == []
         books = self.pool._dispatcher
-        kept = books._live, books._ending, books._placements, books._deadlines._timers, books._admission._callers
+        kept = (
+            books._live,
+            books._stops._endings,
+            books._placements,
+            books._deadlines._timers,
+            books._admission._callers,
+        )
         assert [len(each) for each in kept] == [0] * len(kept)
         assert not any(worker.is_alive for worker in FakeWorker.all)
         assert self.loop.count_timers() == 0
@@ -233,7 +239,7 @@ class PoolMachine(RuleBasedStateMachine):
         if not is_well:
             self.loop.do(worker.say, SetupFailed("setup", "RuntimeError", "no weights", "Traceback"))
             others = self.in_state(WorkerState.STARTING) + self.in_state(WorkerState.LOADED)
-            assert self.pool.is_ready or others or self.pool.queue_length == 0
+            assert self.serves() or others or self.pool.queue_length == 0
             self.loop.do(worker.die, "it exited with code 0")
 
     @precondition(lambda self: self.busy())
@@ -372,11 +378,14 @@ class PoolMachine(RuleBasedStateMachine):
             assert set(worker.running) == (worker.has if worker.is_alive else set())
             assert len(worker.running) <= self.concurrency
             assert self.least <= worker.slots <= self.concurrency
-            is_open = worker.state is WorkerState.READY and not worker.is_retiring and worker.pulse.hang is None
+            is_barred = worker.is_retiring or worker.is_held_back or worker.pulse.hang is not None
+            is_open = worker.state is WorkerState.READY and not is_barred
             assert worker.free_slots == (max(0, worker.slots - len(worker.running)) if is_open else 0)
             assert worker.stuck <= set(worker.running)
         assert self.pool._dispatcher.used_slots == sum(len(worker.running) for worker in self.pool.workers)
         assert set(self.pool.workers) == {worker for worker in FakeWorker.all if worker.is_alive}
+        held_back = any(worker.is_held_back and not worker.is_retiring for worker in self.pool.workers)
+        assert self.serves() or not held_back  # new code waits only while old code serves
 
     def nobody_waits_without_need(self) -> None:
         assert not (self.pool.queue_length and self.pool.free_slots)
@@ -430,6 +439,10 @@ class PoolMachine(RuleBasedStateMachine):
 
     def in_state(self, state: WorkerState) -> list[FakeWorker]:
         return [worker for worker in FakeWorker.all if worker.state is state]
+
+    def serves(self) -> bool:
+        """Whether any worker runs what it is given, be it the last."""
+        return any(worker.is_able for worker in self.alive())
 
     def busy(self) -> list[FakeWorker]:
         return [worker for worker in self.alive() if worker.has]

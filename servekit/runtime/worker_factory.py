@@ -1,0 +1,58 @@
+"""Workers as the spec wants them, each with its share of the machine."""
+
+import os
+
+from servekit.runtime.capacity import Capacity
+from servekit.runtime.devices import Devices
+from servekit.runtime.handle import WorkerEvents, WorkerHandle
+from servekit.runtime.oom import OomKills
+from servekit.runtime.process_handle import ProcessHandle
+from servekit.runtime.settings import WorkerSettings
+from servekit.runtime.thread_handle import ThreadHandle
+
+__all__ = ["WorkerFactory"]
+
+
+class WorkerFactory:
+    """Makes the workers of one crew, and knows which has which devices.
+
+    Args:
+        settings: What workers are told.
+        capacity: What each gets of the machine.
+        python: The interpreter for processes.
+        isolation: "process" or "thread".
+    """
+
+    def __init__(self, settings: WorkerSettings, capacity: Capacity, python: str, isolation: str) -> None:
+        self._settings = settings
+        self._threads = capacity.threads
+        self._python = python
+        self._isolation = isolation
+        self._devices = Devices(capacity.devices, capacity.gpus_per_worker)
+        self._oom_kills = OomKills()
+        self._count = 0
+
+    def make(self, events: WorkerEvents, replaces: WorkerHandle | None) -> WorkerHandle:
+        """Make a worker that has not been started.
+
+        Args:
+            events: Who is told what it says.
+            replaces: Whose place, and so whose devices, it takes.
+        """
+        self._count += 1
+        if self._isolation == "thread":
+            return ThreadHandle(self._count, self._settings, events)
+        devices = self._devices.take(() if replaces is None else replaces.devices)
+        environment = {**os.environ, "SERVEKIT_WORKER": str(self._count)}
+        if devices:
+            environment["CUDA_VISIBLE_DEVICES"] = environment["SERVEKIT_DEVICE"] = ",".join(devices)
+        if self._threads is not None:
+            environment["OMP_NUM_THREADS"] = str(self._threads)
+        worker = ProcessHandle(self._count, self._settings, events, self._python, environment, self._oom_kills)
+        worker.devices = devices
+        return worker
+
+    def take_devices_from(self, worker: WorkerHandle) -> None:
+        """Let others have what a worker has that is gone, or is as good as gone."""
+        self._devices.give_back(worker.devices)
+        worker.devices = ()
