@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from serving import Server, StartServer
+from serving import Server, StartServer, wait_until
 
 CODE = """
     class Predictor:
@@ -25,6 +25,7 @@ from servekit.spec import apply_overrides, load_spec
 async def changes():
     changed = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, changed.set)
+    Path(__file__).with_name("follows-changes").touch()
     while True:
         await changed.wait()
         changed.clear()
@@ -134,6 +135,7 @@ def reloading(start_server: StartServer, tmp_path: Path) -> Server:
     (tmp_path / "predict.py").write_text("def run() -> str:\n    return 'old'\n")
     server = start_server.adopt(tmp_path, sys.executable, str(tmp_path / "starter.py"))
     server.wait_until_ready()
+    wait_until((tmp_path / "follows-changes").exists)  # before, the signal would end it
     return server
 
 
