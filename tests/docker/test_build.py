@@ -347,6 +347,7 @@ def test_a_bill_of_materials_names_what_is_installed(builder: Builder, tmp_path:
     assert any(url.startswith("pkg:deb/debian/") for url in urls)
 
 
+@pytest.mark.usefixtures("hand_build")
 def test_a_dry_run_builds_by_hand(builder: Builder, tmp_path: Path) -> None:
     project = builder.write(HELLO)
     done = builder.run(

@@ -136,6 +136,7 @@ def write_compiled_project(builder: Builder) -> Path:
     return project
 
 
+@pytest.mark.usefixtures("hand_build")
 def test_what_was_compiled_is_found_when_only_times_of_files_changed(builder: Builder, tmp_path: Path) -> None:
     context = tmp_path / "context"
     done = builder.run("build", "--file", str(write_compiled_project(builder)), "--dry-run", str(context))

@@ -117,6 +117,8 @@ def build_project(engine: Engine, spec: Spec, options: BuildOptions, view: Build
 
 
 def _build_all(engine: Engine, spec: Spec, options: BuildOptions, view: BuildView) -> BuiltImage:
+    if options.source_date_epoch is not None and not engine.features.epoch:
+        say(f"Note: engine {engine.features.engine_version} does not set an image's time to SOURCE_DATE_EPOCH.")
     weights = provide_weights(engine, spec, options.platform, view)
     facts = _list_engine_facts(engine, spec, options, weights)
     try:

@@ -16,6 +16,7 @@ Kind = Literal["buildx", "buildkit", "classic"]
 
 _BUILDKIT_SINCE_API: Final = (1, 39)
 _LINK_SINCE: Final = (23,)  # the Dockerfile frontend 1.4 came with the engine's BuildKit 0.10
+_EPOCH_SINCE: Final = (24,)  # SOURCE_DATE_EPOCH came with its BuildKit 0.11
 _RAWJSON_SINCE: Final = (0, 13)
 _BUILT_IN_BEFORE: Final = (23,)  # later clients leave BuildKit to buildx
 
@@ -45,6 +46,7 @@ class Features:
         mounts: Whether `RUN --mount=type=cache` and `type=bind` work.
         secrets: Whether `RUN --mount=type=secret` works.
         link: Whether `COPY --link` works.
+        epoch: Whether SOURCE_DATE_EPOCH sets the time at which the image was made.
         engine_version: As the engine says it.
         is_podman: Whether the engine is Podman.
         client: What builds with kind `buildx`.
@@ -54,6 +56,7 @@ class Features:
     mounts: bool
     secrets: bool
     link: bool
+    epoch: bool
     engine_version: str
     is_podman: bool
     client: BuildClient | None = None
@@ -85,6 +88,7 @@ def _features(kind: Kind, answer: dict[str, Any], client: BuildClient | None, *,
         mounts=kind != "classic" or is_podman,
         secrets=kind == "buildx",
         link=kind != "classic" and _numbers(version) >= _LINK_SINCE,
+        epoch=kind == "buildx" and _numbers(version) >= _EPOCH_SINCE,
         engine_version=version,
         is_podman=is_podman,
         client=client,
