@@ -57,11 +57,15 @@ def plan_capacity(
     per_gpu = int(len(found) / (serve.gpus_per_worker or 1))
     words = {"per_gpu": per_gpu, "auto": per_gpu if found and spec.build.gpu else available}
     if not per_gpu and "per_gpu" in (wanted.min, wanted.max):
-        raise _too_few("serve.workers is per_gpu", max(1, int(serve.gpus_per_worker or 1)), len(found))
+        raise _too_few("serve.workers: per_gpu", max(1, int(serve.gpus_per_worker or 1)), len(found))
     least, most = (words[end] if isinstance(end, str) else end for end in (wanted.min, wanted.max))
     if serve.gpus_per_worker is not None and most > per_gpu:
         needed = -(-most * serve.gpus_per_worker // 1)
-        raise _too_few(f"{most} workers with serve.gpus_per_worker: {serve.gpus_per_worker:g}", int(needed), len(found))
+        raise _too_few(
+            f"{most} worker{'s' * (most != 1)} with serve.gpus_per_worker: {serve.gpus_per_worker:g}",
+            int(needed),
+            len(found),
+        )
     return Capacity(
         least=min(least, most),
         most=most,

@@ -76,7 +76,7 @@ def test_workers_in_threads_get_no_gpu_of_their_own() -> None:
     [
         ({"workers": "per_gpu"}, "per_gpu takes 1 GPU, and none can be seen"),
         ({"workers": 2, "gpus_per_worker": 2}, "takes 4 GPUs, and none can be seen"),
-        ({"gpus_per_worker": 1}, "1 workers with serve.gpus_per_worker: 1 takes 1 GPU"),
+        ({"gpus_per_worker": 1}, "1 worker with serve.gpus_per_worker: 1 takes 1 GPU"),
     ],
 )
 def test_gpus_that_are_not_there_are_told(serve: dict[str, Any], message: str) -> None:
