@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
@@ -56,6 +56,9 @@ class Spec(SpecFile):
     """A spec that was loaded: its values, and the file they came from."""
 
     path: Path = Field(description="The spec file, as an absolute path.")
+    dialect: Literal["servekit", "cog"] = Field(
+        default="servekit", description="Whose rules the project follows: those of the kind of file it was read from."
+    )
 
     @property
     def root(self) -> Path:
