@@ -11,6 +11,7 @@ from servekit.runtime.processors import count_cores
 from servekit.spec import Spec
 from servekit.spec.schema import render_spec_schema
 from servekit_cli.environment import needs_environment, prepare_environment
+from servekit_cli.environment.requirements import describe_provided
 from servekit_cli.options import describe_left_out, load_spec_for_run
 from servekit_cli.running import inspect_model
 from servekit_cli.scaffold import SCHEMA_PATH
@@ -41,9 +42,12 @@ def diagnose(path: Path) -> Iterator[Finding]:
         yield Finding("problem", "spec", str(error))
         return
     yield Finding("good", "spec", f"{spec.path} can be used")
+    for warning in spec.warnings:
+        yield Finding("warning", "spec", warning)
     yield from _look_at_editor_schema(spec)
     yield from _look_at_machine(spec)
     try:
+        provided = describe_provided(spec)
         python = prepare_environment(spec)
     except EnvironmentBuildError as error:
         yield Finding("problem", "environment", str(error))
@@ -53,6 +57,8 @@ def diagnose(path: Path) -> Iterator[Finding]:
         "made for this spec" if needs_environment(spec) else "the one that runs this command, as no dependency is named"
     )
     yield Finding("good", "environment", f"{python} ({kind})")
+    if provided:
+        yield Finding("note", "environment", provided)
     yield from _look_at_predictor(spec, python)
 
 

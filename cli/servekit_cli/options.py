@@ -12,18 +12,21 @@ from servekit_cli.terminal import say
 if TYPE_CHECKING:
     from servekit.spec import Spec
 
-__all__ = ["SpecOption", "describe_left_out", "load_spec_for_run", "say_what_is_left_out"]
+__all__ = ["SpecOption", "describe_left_out", "load_spec_for_run", "say_warnings", "say_what_is_left_out"]
 
 SpecOption = Annotated[
     Path,
-    typer.Option("--file", "-f", help="The spec, or the folder with its servekit.yaml.", show_default="this folder"),
+    typer.Option(
+        "--file", "-f", help="The spec, or the folder with its servekit.yaml or cog.yaml.", show_default="this folder"
+    ),
 ]
 
 
 def load_spec_for_run(path: Path, flags: Mapping[str, object] | None = None) -> "Spec":
-    """Load a spec with what variables and flags override, and take over its `build.environment`.
+    """Take over the `build.environment` of a spec, and give it with what variables and flags override.
 
-    A variable that is set already stays: the environment wins over the file, as everywhere.
+    A variable that is set already stays: the environment wins over the file, as everywhere. Those of the file may
+    override settings as well, as they do in an image.
 
     Raises:
         SpecError: The file is missing or has faults.
@@ -31,10 +34,16 @@ def load_spec_for_run(path: Path, flags: Mapping[str, object] | None = None) -> 
     """
     from servekit.spec import apply_overrides, load_spec  # noqa: PLC0415 - `--help` of a command need not wait for it
 
-    spec = apply_overrides(load_spec(path), os.environ, flags)
+    spec = load_spec(path)
     for name, value in spec.build.environment.items():
         os.environ.setdefault(name, value)
-    return spec
+    return apply_overrides(spec, os.environ, flags)
+
+
+def say_warnings(spec: "Spec") -> None:
+    """Tell the user on stderr what there is to know of the spec file; a server logs it by itself."""
+    for warning in spec.warnings:
+        say(f"Note: {warning}")
 
 
 def describe_left_out(spec: "Spec") -> str | None:
@@ -56,6 +65,13 @@ def describe_left_out(spec: "Spec") -> str | None:
 
 
 def say_what_is_left_out(spec: "Spec") -> None:
-    """Tell the user of it, on stderr."""
-    if text := describe_left_out(spec):
-        say(f"Note: {text}")
+    """Tell the user of it on stderr, and of requirements that are installed nowhere.
+
+    Raises:
+        EnvironmentBuildError: A file that the spec names is not there.
+    """
+    from servekit_cli.environment.requirements import describe_provided  # noqa: PLC0415 - only with a spec
+
+    for text in (describe_left_out(spec), describe_provided(spec)):
+        if text is not None:
+            say(f"Note: {text}")

@@ -29,6 +29,8 @@ __all__ = ["inspect_model", "predict_once"]
 T = TypeVar("T")
 
 _TERMINATED = 128 + signal.SIGTERM
+_TEARDOWN_SECONDS = 30.0
+"""How long `teardown` may take at most; as long as servers give predictions by default."""
 
 
 def inspect_model(spec: Spec, python: Path) -> Model:
@@ -117,7 +119,8 @@ async def _open_pool(spec: Spec, python: Path, observer: "_Observer") -> AsyncGe
     try:
         await pool.start()
         yield pool
-        grace_seconds = serve.shutdown_grace
+        # Meant for predictions, which are over, and long where those are: nobody waits that long for a thread.
+        grace_seconds = min(serve.shutdown_grace, _TEARDOWN_SECONDS)
     except asyncio.CancelledError:
         observer.progress.update("Stopping")
         grace_seconds = serve.cancel_grace

@@ -14,12 +14,16 @@ from servekit.server.metrics.families import list_families
 from servekit.server.metrics.reading import WORKER_STATES, Reading
 from servekit.server.metrics.tally import Tally
 from servekit.spec import SpecFile
+from servekit.spec.cog.file import CogFile
+from servekit.spec.cog.variables import COG_VARIABLES
 from servekit.spec.overrides import list_settings
 from servekit.spec.section import Section
 from servekit_cli.border import EXIT_CODES
 from servekit_cli.main import COMMANDS, make_app
 
 __all__ = [
+    "describe_cog",
+    "describe_cog_variables",
     "describe_commands",
     "describe_errors",
     "describe_exit_codes",
@@ -41,6 +45,18 @@ _KINDS: Final[dict[str, str]] = {
 def describe_spec() -> Iterator[str]:
     """Write servekit.yaml as one table per section, in the order of the model."""
     yield from _describe_section(SpecFile, ())
+
+
+def describe_cog() -> Iterator[str]:
+    """Write cog.yaml in the same way."""
+    yield from _describe_section(CogFile, ())
+
+
+def describe_cog_variables() -> Iterator[str]:
+    """Write each of Cog's variables with the one of servekit that means the same."""
+    yield from start_table("Variable", "As servekit's", "Value")
+    for variable in COG_VARIABLES:
+        yield make_row(_code(variable.name), _code(variable.own), variable.expected)
 
 
 def describe_settings() -> Iterator[str]:
@@ -128,7 +144,8 @@ def _describe_section(model: type[Section], path: tuple[str, ...]) -> Iterator[s
         annotation = field.annotation
         if (item := _find_item_section(field)) is not None:
             inner.append((name, item))
-            link = f"list of texts or [sections](#{'.'.join((*path, name)).replace('.', '')})"
+            texts = "" if item in get_args(annotation) else "texts or "
+            link = f"list of {texts}[sections](#{'.'.join((*path, name)).replace('.', '')})"
             yield make_row(_code(name), link, _show_default(field), *(("", "") if names else ()), field.description)
         elif isinstance(annotation, type) and issubclass(annotation, Section):
             inner.append((name, annotation))
@@ -148,9 +165,9 @@ def _describe_section(model: type[Section], path: tuple[str, ...]) -> Iterator[s
 
 
 def _find_item_section(field: FieldInfo) -> type[Section] | None:
-    """Give the section that the items of a list are, if they are one: `tuple[Annotated[Section, ...], ...]`."""
+    """Give the section that the items of a list are: `tuple[Section, ...]`, or annotated if a text will do as well."""
     for item in get_args(field.annotation)[:1]:
-        kind = next(iter(get_args(item)), None)
+        kind = next(iter(get_args(item)), item)
         if isinstance(kind, type) and issubclass(kind, Section):
             return kind
     return None

@@ -15,6 +15,8 @@ from typing import Final
 
 from python_reference import describe_python
 from servekit_reference import (
+    describe_cog,
+    describe_cog_variables,
     describe_commands,
     describe_errors,
     describe_exit_codes,
@@ -28,6 +30,8 @@ _PART: Final = re.compile(
     r"^(<!-- begin ([\w-]+)((?: [\w.]+)*) -->\n)(?:.*?)^(<!-- end -->\n)", re.MULTILINE | re.DOTALL
 )
 _WRITERS: Final[dict[str, Callable[..., Iterator[str]]]] = {
+    "cog": describe_cog,
+    "cog-variables": describe_cog_variables,
     "commands": describe_commands,
     "errors": describe_errors,
     "exit-codes": describe_exit_codes,

@@ -96,6 +96,8 @@ class _Run:
 
     async def _serve(self, listener: socket.socket, signals: Signals) -> int:
         make_web = await asyncio.to_thread(_import_web)
+        for warning in self._spec.warnings:
+            self._log().warning(warning)
         reload = self._reloader.reload
         web = make_web(self._spec, self._pool, self._observer, self._tally, self._log(), signals.request, reload)
         serving = asyncio.create_task(web.run(listener))

@@ -1,18 +1,21 @@
-"""servekit.yaml, read and checked."""
+"""servekit.yaml or cog.yaml, read and checked."""
 
-from servekit.spec.build import SUPPORTED_PYTHONS, BuildSpec
-from servekit.spec.load import SPEC_NAME, load_spec
-from servekit.spec.model import Spec, SpecFile
+from servekit.spec.build import SUPPORTED_PYTHONS, BuildSpec, CommandSpec
+from servekit.spec.dialects import SPEC_NAMES
+from servekit.spec.load import load_spec
+from servekit.spec.model import Dialect, Spec, SpecFile
 from servekit.spec.overrides import Setting, apply_overrides, list_settings
 from servekit.spec.ranges import Range
 from servekit.spec.serve import CallerSpec, FetchSpec, HistorySpec, QueueSpec, RecycleSpec, ScalingSpec, ServeSpec
 from servekit.spec.weights import WeightsSpec
 
 __all__ = [
-    "SPEC_NAME",
+    "SPEC_NAMES",
     "SUPPORTED_PYTHONS",
     "BuildSpec",
     "CallerSpec",
+    "CommandSpec",
+    "Dialect",
     "FetchSpec",
     "HistorySpec",
     "QueueSpec",

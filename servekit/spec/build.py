@@ -1,15 +1,17 @@
 """The `build` section: the environment that a predictor needs."""
 
 import re
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from servekit.spec.section import Section
 from servekit.spec.values import (
+    AbsolutePath,
     ImageName,
     InsidePath,
+    SecretId,
     SystemPackage,
     Text,
     VariableName,
@@ -18,7 +20,7 @@ from servekit.spec.values import (
     unfit,
 )
 
-__all__ = ["SUPPORTED_PYTHONS", "BuildSpec"]
+__all__ = ["SUPPORTED_PYTHONS", "BuildSpec", "CommandEntry", "CommandSpec"]
 
 SUPPORTED_PYTHONS: Final = ("3.11", "3.12", "3.13", "3.14")
 
@@ -37,10 +39,10 @@ def _check_python_version(version: str) -> str:
 
 
 def _check_cuda(version: str) -> str:
-    if not re.fullmatch(r"\d+\.\d+(\.\d+)?(-(runtime|devel|cudnn-runtime|cudnn-devel))?", version):
+    if not re.fullmatch(r"\d+\.\d+(\.\d+)?(-(cudnn[0-9]*-)?(runtime|devel))?", version):
         raise unfit(
             "it is the version of an nvidia/cuda image, with -devel, -cudnn-runtime or -cudnn-devel behind it",
-            'Write it as "12.6", "12.6.3" or "12.6-cudnn-devel".',
+            'Write it as "12.6", "12.6.3", "12.6-cudnn-devel" or, before CUDA 12.4, "11.8-cudnn8-devel".',
         )
     return version
 
@@ -53,6 +55,32 @@ def _check_index(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.netloc or not url.isprintable() or " " in url:
         raise unfit("an index is a URL", 'Write it as "https://host/simple".')
     return check_no_password(url)
+
+
+class CommandSpec(Section):
+    """One command of `build.run`, with secrets of the build put where it looks for them.
+
+    An entry that is only a text is a command; all secrets are at `/run/secrets/ID` for each command in any case.
+    """
+
+    command: Text = Field(description="What the shell runs.")
+    secrets: dict[SecretId, AbsolutePath] = Field(
+        default_factory=dict[str, str],
+        description="Where the command finds secrets that are given with `servekit build --secret`: each one's id, "
+        "and its path during the command.",
+    )
+
+
+def _read_command(value: Any) -> Any:
+    """Take a text for a command."""
+    if isinstance(value, str):
+        return {"command": value}
+    if not isinstance(value, dict | CommandSpec):
+        raise unfit("it must be a command, or a section with command and secrets", "Put the command into quotes.")
+    return value  # pyright: ignore[reportUnknownVariableType] - pydantic reads it
+
+
+CommandEntry = Annotated[CommandSpec, BeforeValidator(_read_command, json_schema_input_type=str | CommandSpec)]
 
 
 class BuildSpec(Section):
@@ -89,7 +117,7 @@ class BuildSpec(Section):
         description="Debian packages that building the Python dependencies needs, such as compilers; "
         "they are not left in the image.",
     )
-    run: tuple[Text, ...] = Field(
+    run: tuple[CommandEntry, ...] = Field(
         default=(),
         description="Shell commands to run after the dependencies are installed; each line of one must succeed.",
     )

@@ -10,10 +10,6 @@ from servekit.spec.faults import Fault, Location
 
 __all__ = ["Document", "read_document"]
 
-# Where text is wanted, a number or a bool is taken as it is written: `python_version: 3.10` must not
-# become 3.1, nor a variable's `1.0` another text.
-_TEXT_FIELDS: Final = (("image",), ("build", "python_version"), ("build", "cuda"))
-_TEXT_SECTION: Final = ("build", "environment")
 _WRITTEN_AS_TEXT: Final = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:bool")
 
 
@@ -45,8 +41,14 @@ class Document:
         return self.lines.get(location, 1)
 
 
-def read_document(text: str) -> Document:
-    """Read YAML text; faults are collected, not raised."""
+def read_document(text: str, text_fields: frozenset[Location]) -> Document:
+    """Read YAML text; faults are collected, not raised.
+
+    Args:
+        text: The file.
+        text_fields: The fields, and the sections whose fields, are texts: a number or a bool there is taken as it
+            is written. `python_version: 3.10` must not become 3.1, nor a variable's `1.0` another text.
+    """
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
@@ -55,7 +57,7 @@ def read_document(text: str) -> Document:
         return _unreadable(Fault(1, f"this is not YAML: {error}.", "Save the file as plain UTF-8 text."))
     except RecursionError:
         return _unreadable(Fault(1, "the file is nested too deeply to be a spec.", "Flatten it."))
-    reader = _Reader()
+    reader = _Reader(text_fields)
     value: object = reader.read(node, ()) if node is not None else dict[str, object]()
     return Document(value, reader.lines, tuple(reader.faults))
 
@@ -64,6 +66,7 @@ def read_document(text: str) -> Document:
 class _Reader:
     """Walks the nodes of one document."""
 
+    text_fields: frozenset[Location]
     lines: dict[Location, int] = field(default_factory=dict[Location, int])
     faults: list[Fault] = field(default_factory=list[Fault])
     _open: list[yaml.Node] = field(default_factory=list[yaml.Node])
@@ -104,7 +107,7 @@ class _Reader:
         return values
 
     def _read_scalar(self, node: yaml.Node, location: Location) -> object:
-        if node.tag in _WRITTEN_AS_TEXT and (location in _TEXT_FIELDS or location[:-1] == _TEXT_SECTION):
+        if node.tag in _WRITTEN_AS_TEXT and not self.text_fields.isdisjoint((location, location[:-1])):
             return str(node.value)
         try:
             # The stub leaves the node untyped.

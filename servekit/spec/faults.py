@@ -10,7 +10,6 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from servekit.spec.model import SpecFile
 from servekit.spec.section import Section
 
 __all__ = ["Fault", "Location", "describe_error", "dotted"]
@@ -52,13 +51,21 @@ class Fault:
     remedy: str
 
 
-def describe_error(error: ErrorDetails, line: int) -> Fault:
-    """Say in a person's words what pydantic found."""
+def describe_error(error: ErrorDetails, line: int, model: type[Section]) -> Fault:
+    """Say in a person's words what pydantic found.
+
+    Args:
+        error: What it found.
+        line: Where that stands.
+        model: The section that the file as a whole is.
+    """
     # pydantic names the key of a mapping by a marker behind it.
     location = error["loc"][:-1] if error["loc"][-1:] == ("[key]",) else error["loc"]
     name = dotted(location)
     if error["type"] == "extra_forbidden":
-        return _describe_unknown_key(location, line)
+        return _describe_unknown_key(location, line, model)
+    if "sentence" in (context := error.get("ctx", {})):
+        return Fault(line, f"{context['sentence']}.", str(context["remedy"]))
     if error["type"] == "missing":
         return _describe_missing(location, line)
     expected, remedy = describe_expectation(error)
@@ -87,21 +94,21 @@ def dotted(location: Location) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
 
 
-def _describe_unknown_key(location: Location, line: int) -> Fault:
-    fields = _fields_at(location[:-1])
+def _describe_unknown_key(location: Location, line: int, model: type[Section]) -> Fault:
+    fields = _fields_at(location[:-1], model)
     section = dotted(location[:-1]) or "the spec"
     remedy = f"Fields of {section} are {', '.join(fields)}."
-    suggestion = _suggest(location, fields)
+    suggestion = _suggest(location, fields, model)
     hint = f'; did you mean "{suggestion}"?' if suggestion else "."
     return Fault(line, f"{dotted(location)} is not a known field{hint}", remedy)
 
 
-def _suggest(location: Location, fields: list[str]) -> str | None:
+def _suggest(location: Location, fields: list[str], model: type[Section]) -> str | None:
     """Find what an unknown key was meant to be: a near miss here, or the same name in another section."""
     key = str(location[-1])
     if near := difflib.get_close_matches(key, fields, n=1):
         return dotted((*location[:-1], near[0]))
-    elsewhere = [path for path in _all_paths() if path[-1] == key]
+    elsewhere = [path for path in _all_paths(model) if path[-1] == key]
     return dotted(elsewhere[0]) if elsewhere else None
 
 
@@ -123,8 +130,8 @@ def _describe_choices(value: object, expected: str) -> tuple[str, str]:
     return f"it must be {listed}{hint}", f"Set it to {near[0] if near else listed}."
 
 
-def _fields_at(location: Location) -> list[str]:
-    model: type[BaseModel] = SpecFile
+def _fields_at(location: Location, root: type[Section]) -> list[str]:
+    model: type[BaseModel] = root
     for part in location:
         if isinstance(part, int):  # an item of a list, whose model the list's name has led to
             continue
@@ -141,7 +148,7 @@ def _walk_kinds(annotation: object) -> Iterator[type]:
         yield from _walk_kinds(argument)
 
 
-def _all_paths(model: type[Section] = SpecFile, prefix: Location = ()) -> list[Location]:
+def _all_paths(model: type[Section], prefix: Location = ()) -> list[Location]:
     paths: list[Location] = []
     for name, info in model.model_fields.items():
         here = (*prefix, name)

@@ -1,6 +1,7 @@
 """The spec as a whole: what `servekit.yaml` holds, and where it was found."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
 
@@ -12,7 +13,10 @@ from servekit.spec.section import Section
 from servekit.spec.serve import ServeSpec
 from servekit.spec.weights import WeightsEntry, WeightsSpec, check_targets
 
-__all__ = ["Spec", "SpecFile"]
+__all__ = ["Dialect", "Spec", "SpecFile"]
+
+Dialect = Literal["servekit", "cog"]
+"""Whose rules a project follows."""
 
 _REFERENCE: Final = re.compile(r"(?:[^:]+\.py|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):[A-Za-z_]\w*")
 
@@ -56,11 +60,22 @@ class Spec(SpecFile):
     """A spec that was loaded: its values, and the file they came from."""
 
     path: Path = Field(description="The spec file, as an absolute path.")
-    dialect: Literal["servekit", "cog"] = Field(
+    dialect: Dialect = Field(
         default="servekit", description="Whose rules the project follows: those of the kind of file it was read from."
+    )
+    warnings: tuple[str, ...] = Field(
+        default=(), description="What the user should know of the file, each with its name and line."
     )
 
     @property
     def root(self) -> Path:
         """The folder of the spec, from which its relative paths go out."""
         return self.path.parent
+
+    @property
+    def provided_packages(self) -> tuple[str, ...]:
+        """The Python packages that are not installed, because servekit stands in for them."""
+        return _PROVIDED[self.dialect]
+
+
+_PROVIDED: Final[Mapping[Dialect, tuple[str, ...]]] = {"servekit": (), "cog": ("cog", "coglet")}

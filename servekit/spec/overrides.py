@@ -1,26 +1,31 @@
 """Every `serve` field as a variable and as a flag, derived from the model.
 
-A flag wins over a variable, and a variable over the file.
+A flag wins over a variable, and a variable over the file. In a project of another dialect the variables of that
+dialect count as well, below servekit's own.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Final, Literal, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from servekit.errors import UsageError
+from servekit.spec.cog.variables import read_cog_variables
 from servekit.spec.faults import describe_expectation
-from servekit.spec.model import Spec
+from servekit.spec.model import Dialect, Spec
 from servekit.spec.section import Section
 from servekit.spec.serve import ServeSpec
 
 __all__ = ["Setting", "apply_overrides", "list_settings"]
 
 _NOTHING = ("none", "null")
+_FOREIGN_VARIABLES: Final[
+    Mapping[Dialect, Callable[[Mapping[str, str]], tuple[Mapping[str, str], tuple[str, ...]]]]
+] = {"cog": read_cog_variables}
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,7 @@ def apply_overrides(spec: Spec, environ: Mapping[str, str], flags: Mapping[str, 
     Raises:
         UsageError: A value does not fit its field; the message names each variable and flag at fault.
     """
+    environ, warnings = _translate_variables(spec.dialect, environ)
     values = spec.serve.model_dump()
     sources: dict[tuple[str, ...], str] = {}
     for setting in list_settings():
@@ -90,7 +96,13 @@ def apply_overrides(spec: Spec, environ: Mapping[str, str], flags: Mapping[str, 
         serve = ServeSpec.model_validate(values)
     except ValidationError as error:
         raise UsageError(_describe(error, sources)) from None
-    return spec.model_copy(update={"serve": serve})
+    return spec.model_copy(update={"serve": serve, "warnings": (*spec.warnings, *warnings)})
+
+
+def _translate_variables(dialect: Dialect, environ: Mapping[str, str]) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    """Read the variables of a dialect as servekit's own; also gives what the user should know of them."""
+    read = _FOREIGN_VARIABLES.get(dialect)
+    return (environ, ()) if read is None else read(environ)
 
 
 def _walk(model: type[Section], prefix: tuple[str, ...]) -> Iterator[Setting]:

@@ -12,17 +12,20 @@ from pydantic_core import PydanticCustomError
 from servekit.spec.units import PositiveDuration, Size
 
 __all__ = [
+    "AbsolutePath",
     "GpuShare",
     "HangTimeout",
     "HeaderName",
     "ImageName",
     "InsidePath",
+    "SecretId",
     "SystemPackage",
     "Text",
     "VariableName",
     "VariableValue",
     "WorkerMemory",
     "check_no_password",
+    "fault",
     "unfit",
 ]
 
@@ -30,6 +33,11 @@ __all__ = [
 def unfit(expected: str, remedy: str) -> PydanticCustomError:
     """Make the error for a value: what was expected of it, and how to mend it."""
     return PydanticCustomError("servekit_value", "{expected}", {"expected": expected, "remedy": remedy})
+
+
+def fault(sentence: str, remedy: str) -> PydanticCustomError:
+    """Make the error for what is wrong in other words than that a value is another one than expected."""
+    return PydanticCustomError("servekit_fault", "{sentence}", {"sentence": sentence, "remedy": remedy})
 
 
 def check_no_password(url: str) -> str:
@@ -69,6 +77,22 @@ def _check_system_package(name: str) -> str:
             'Write one package per item, such as "ffmpeg"; other commands belong under build.run.',
         )
     return name
+
+
+def _check_secret_id(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise unfit(
+            "the id of a secret has letters, digits, dots, _ and - only",
+            "Write it as in `servekit build --secret id=NAME,src=FILE`.",
+        )
+    return name
+
+
+def _check_absolute_path(path: str) -> str:
+    # Whatever else stands in a --mount of a Dockerfile, without a way to quote it.
+    if not re.fullmatch(r"/[^\s,\"'\\$]+", path):
+        raise unfit("a path in the image begins with a slash, without blanks", 'Write it as "/etc/pip.conf".')
+    return path
 
 
 def _check_variable_name(name: str) -> str:
@@ -133,6 +157,8 @@ def _check_hang_timeout(seconds: float) -> float:
 HeaderName = Annotated[str, AfterValidator(_check_header_name)]
 Text = Annotated[str, AfterValidator(_check_not_blank)]
 InsidePath = Annotated[str, AfterValidator(_check_inside_project)]
+SecretId = Annotated[str, AfterValidator(_check_secret_id)]
+AbsolutePath = Annotated[str, AfterValidator(_check_absolute_path)]
 SystemPackage = Annotated[str, AfterValidator(_check_system_package)]
 VariableName = Annotated[str, AfterValidator(_check_variable_name)]
 VariableValue = Annotated[str, AfterValidator(_check_variable_value)]

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from servekit.spec import Spec
+from servekit.spec.cog.file import CogFile
+from servekit.spec.cog.translate import translate
 from servekit_cli.image.facts import BuildFacts
 from servekit_cli.image.plan import plan_base, plan_dockerfile
 from servekit_cli.image.render import render_dockerfile
@@ -97,10 +99,48 @@ CASES: Final[Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]] = {
     "any_port": ({"serve": {"port": 0}}, {}),
 }
 
+COG_CASES: Final[Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]] = {
+    "cog": ({"build": {"python_version": "3.13"}, "run": "run.py:Runner"}, {}),
+    "cog_everything": (
+        {
+            "build": {
+                "python_version": "3.12",
+                "gpu": True,
+                "cuda": "12.6",
+                "python_requirements": "requirements.txt",
+                "system_packages": ["ffmpeg"],
+                "run": [
+                    "curl -o /usr/local/bin/tool https://example.org/tool",
+                    {
+                        "command": "pip download ours",
+                        "mounts": [{"type": "secret", "id": "pip", "target": "/etc/pip.conf"}],
+                    },
+                ],
+                "pre_install": ["echo last"],
+            },
+            "run": "run.py:Runner",
+            "environment": ["HF_HOME=/tmp/hf", "LOG_FORMAT=console"],
+            "weights": [{"name": "base", "target": "/src/weights", "source": "models"}],
+        },
+        {**_REQUIREMENTS, "weights_image": "servekit-weights:0123456789ab"},
+    ),
+    "cog_lock": (
+        {"build": {"python_version": "3.13", "python_packages": ["numpy"]}, "predict": "predict.py:Predictor"},
+        {**_PACKAGES, "has_lock": True, "requires_hashes": True},
+    ),
+}
+"""The same for files of Cog's."""
+
 
 def make_spec(values: Mapping[str, Any]) -> Spec:
     """Make a spec as if it had been loaded."""
     return Spec.model_validate({"predictor": "predict.py:Predictor", "path": Path("/project/servekit.yaml"), **values})
+
+
+def make_cog_spec(values: Mapping[str, Any]) -> Spec:
+    """Make a spec as if it had been loaded from a cog.yaml."""
+    translation = translate(CogFile.model_validate(values))
+    return Spec.model_validate({**translation.values, "path": Path("/project/cog.yaml"), "dialect": "cog"})
 
 
 def make_facts(**values: Any) -> BuildFacts:
@@ -110,15 +150,16 @@ def make_facts(**values: Any) -> BuildFacts:
 
 def render_case(name: str) -> str:
     """Write the Dockerfile of one of the cases."""
-    spec, facts = CASES[name]
-    return render_dockerfile(plan_dockerfile(make_spec(spec), make_facts(**facts)))
+    values, facts = {**CASES, **COG_CASES}[name]
+    spec = make_cog_spec(values) if name in COG_CASES else make_spec(values)
+    return render_dockerfile(plan_dockerfile(spec, make_facts(**facts)))
 
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     for old in FOLDER.iterdir():
         old.unlink()
-    for case in CASES:
+    for case in (*CASES, *COG_CASES):
         (FOLDER / f"{case}.Dockerfile").write_text(render_case(case), encoding="utf-8")
     (FOLDER / "base.Dockerfile").write_text(render_dockerfile(plan_base(make_facts())), encoding="utf-8")
-    sys.stdout.write(f"{len(CASES) + 1} files in {FOLDER}\n")
+    sys.stdout.write(f"{len(CASES) + len(COG_CASES) + 1} files in {FOLDER}\n")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from servekit.errors import UsageError
-from servekit_cli.options import SpecOption
+from servekit_cli.options import SpecOption, say_warnings
 
 __all__ = ["run"]
 
@@ -29,11 +29,15 @@ def run(
     if check and upgrade:
         raise UsageError("--check changes nothing, and --upgrade does.\nGive one of them.")
     from servekit.spec import load_spec  # noqa: PLC0415 - `servekit lock --help` answers at once
+    from servekit_cli.environment.requirements import describe_provided  # noqa: PLC0415
     from servekit_cli.image.lock import check_lock, make_lock, read_lock  # noqa: PLC0415
     from servekit_cli.image.lockfile import describe_changes  # noqa: PLC0415
     from servekit_cli.terminal import say, show_progress  # noqa: PLC0415
 
     spec = load_spec(file)
+    say_warnings(spec)
+    if provided := describe_provided(spec):
+        say(f"Note: {provided}")
     if check:
         check_lock(spec)
         say("The lock is current.")

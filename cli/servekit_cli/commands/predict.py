@@ -20,7 +20,7 @@ from servekit_cli.container_flags import (
     read_run_options,
     refuse_without_image,
 )
-from servekit_cli.options import SpecOption, load_spec_for_run, say_what_is_left_out
+from servekit_cli.options import SpecOption, load_spec_for_run, say_warnings, say_what_is_left_out
 
 if TYPE_CHECKING:
     from servekit_cli.inputs import InputRequest
@@ -106,6 +106,7 @@ def _predict_here(file: Path, request: "InputRequest", target: "Target") -> None
     from servekit_cli.weights import place_weights  # noqa: PLC0415
 
     spec = load_spec_for_run(file)
+    say_warnings(spec)
     say_what_is_left_out(spec)
     python = prepare_environment(spec)
     place_weights(spec)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from servekit.errors import UsageError
-from servekit_cli.options import SpecOption, load_spec_for_run
+from servekit_cli.options import SpecOption, load_spec_for_run, say_warnings
 
 __all__ = ["run"]
 
@@ -35,6 +35,7 @@ def run(
     from servekit_cli.running import inspect_model  # noqa: PLC0415
 
     spec = load_spec_for_run(file)
+    say_warnings(spec)
     model = inspect_model(spec, prepare_environment(spec))
     both = {"input": model.input_schema, "output": model.output_schema}
     chosen = both["input"] if only_input else both["output"] if only_output else both

@@ -63,6 +63,7 @@ class _Plan:
     interpreter: Path
     dependencies: Dependencies
     worker_requirements: tuple[str, ...]
+    excluded: tuple[str, ...]
 
     @property
     def key(self) -> str:
@@ -73,6 +74,7 @@ class _Plan:
             "dependencies": self.dependencies.contents,
             "place": str(self.root) if self.dependencies.depend_on_place else None,
             "worker": self.worker_requirements,
+            "excluded": self.excluded,
             "servekit": str(_own_package()),
         }
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:32]
@@ -84,6 +86,7 @@ def _make_plan(spec: Spec) -> _Plan:
         interpreter=find_interpreter(spec.build.python_version),
         dependencies=read_dependencies(spec),
         worker_requirements=read_worker_requirements(),
+        excluded=spec.provided_packages,
     )
 
 
@@ -110,7 +113,12 @@ def _what_to_install(target: Path, plan: _Plan) -> list[str]:
         options = ("--quiet", "--frozen", "--no-dev", "--no-emit-project")
         run_uv("export", *options, "--project", plan.dependencies.locked_project, "--output-file", exported)
         files.append(exported)
-    return [argument for file in files for argument in ("--requirement", str(file))]
+    arguments = [argument for file in files for argument in ("--requirement", str(file))]
+    if plan.excluded:
+        excluded = target / "excluded-packages.txt"
+        excluded.write_text("\n".join(plan.excluded) + "\n", encoding="utf-8")
+        arguments += ["--excludes", str(excluded)]
+    return arguments
 
 
 def _add_servekit(target: Path) -> None:

@@ -15,6 +15,7 @@ from servekit.spec import Spec
 
 __all__ = [
     "Dependencies",
+    "describe_provided",
     "read_dependencies",
     "read_server_requirements",
     "read_with_includes",
@@ -25,6 +26,7 @@ _INCLUDE: Final = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[ =]*(\S+
 _LOCAL: Final = re.compile(
     r"""^\s*(?:-e|--editable|\.{1,2}/)|@\s*(?:file:|\.)|\b(?:path|directory|editable)\s*=\s*"(?!\."\s)""", re.MULTILINE
 )
+_NAME: Final = re.compile(r"\s*([A-Za-z0-9][\w.-]*)")
 _EXTRA: Final = re.compile(r"""\bextra\s*==\s*['"]([^'"]+)['"]""")
 
 
@@ -64,6 +66,23 @@ def read_dependencies(spec: Spec) -> Dependencies:
         texts = tuple(text for _, text in read_with_includes(file, "build.python_requirements"))
         return Dependencies(files=(file,), contents=texts)
     return Dependencies(packages=build.python_packages, contents=build.python_packages)
+
+
+def describe_provided(spec: Spec) -> str | None:
+    """Say which of a spec's requirements are left out because servekit stands in for them; None if none is.
+
+    Raises:
+        EnvironmentBuildError: As `read_dependencies` says.
+    """
+    if not spec.provided_packages:
+        return None
+    lines = [line for text in read_dependencies(spec).contents for line in text.splitlines()]
+    found = [
+        line.partition("#")[0].strip()
+        for line in lines
+        if (match := _NAME.match(line)) and match[1].lower() in spec.provided_packages
+    ]
+    return f"Not installed, because servekit stands in for it: {', '.join(found)}." if found else None
 
 
 def read_with_includes(file: Path, named_by: str, seen: set[Path] | None = None) -> Iterator[tuple[Path, str]]:

@@ -21,7 +21,10 @@ from servekit_cli.image.files import ProjectFile
 from servekit_cli.image.localpaths import list_required_paths, list_source_paths, make_plain
 from servekit_cli.image.lock import LOCK_NAME, Lock
 
-__all__ = ["Installation", "plan_installation"]
+__all__ = ["EXCLUDED_NAME", "Installation", "plan_installation"]
+
+EXCLUDED_NAME: Final = "excluded.txt"
+"""The file that names the packages which are not installed, because servekit stands in for them."""
 
 _PROJECT: Final = "project"
 _PASSWORD: Final = re.compile(r"https?://[^/\s:@$]*:[^/\s@$]+@(?P<host>[^/\s:]+)")
@@ -64,6 +67,8 @@ def plan_installation(
     reader = _Reader(spec, list(files))
     if spec.build.names_dependencies:
         _refuse_passwords(read_dependencies(spec).contents)
+    if spec.provided_packages:
+        reader.add_texts({EXCLUDED_NAME: _join(spec.provided_packages)})
     if lock is not None:
         reader.add_texts({LOCK_NAME: make_plain(lock.text), "runtime.lock": lock.runtime_text})
         reader.add_paths("", list_required_paths(lock.text), LOCK_NAME)

@@ -92,7 +92,7 @@ def make_labels(spec: Spec, description: Description, source: SourceFacts) -> di
         CREATED: source.created,
         SERVEKIT: description.servekit,
         PYTHON: description.python,
-        SPEC: _write(spec.model_dump(mode="json", exclude={"path"})),
+        SPEC: _write(spec.model_dump(mode="json", exclude={"path", "warnings"})),
         SCHEMA: _write(description.schema),
         PACKAGES: _write(packages),
         GPU: "true" if spec.build.gpu else "false",

@@ -142,7 +142,7 @@ def _resolve(
     listed = folder / LOCK_NAME
     listed.write_text("".join(pin.text for pin in preferred), encoding="utf-8")  # what is there is preferred
     files = [os.path.relpath(file, spec.root) for file in dependencies.files]
-    options = (*_COMPILE, *_describe_target(spec))
+    options = (*_COMPILE, *_describe_target(spec), *_exclude(spec, folder))
     run_uv(*options, "--generate-hashes", "--output-file", listed, "-", *files, cwd=spec.root, stdin=_lines(named))
     pins = parse_pins(listed.read_text(encoding="utf-8"))
     if spec.build.python_project:
@@ -162,6 +162,14 @@ _ALWAYS: Final = "python_version > '0'"
 def _describe_target(spec: Spec) -> list[str]:
     options = ["--python-version", _python_version(spec)]
     return [*options, "--default-index", spec.build.index] if spec.build.index else options
+
+
+def _exclude(spec: Spec, folder: Path) -> list[str]:
+    if not spec.provided_packages:
+        return []
+    excluded = folder / "excluded.txt"
+    excluded.write_text(_lines(spec.provided_packages), encoding="utf-8")
+    return ["--excludes", str(excluded)]
 
 
 def _python_version(spec: Spec) -> str:
@@ -207,6 +215,8 @@ def _digest_inputs(spec: Spec, dependencies: Dependencies) -> str:
         "runtime": read_server_requirements(),
         "contents": dependencies.contents,
         "files": [_digest_file(spec.root / name) for name in _list_local_files(dependencies)],
+        # Only where there are any, so that locks of before stay current.
+        **({"excluded": spec.provided_packages} if spec.provided_packages else {}),
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 __all__ = ["Pin", "describe_changes", "parse_pins", "read_inputs", "read_runtime", "render_lock"]
 
 _HEADER: Final = """\
-# Written by `servekit lock`, and used by `servekit build`. Keep it beside servekit.yaml, under version control.
+# Written by `servekit lock`, and used by `servekit build`. Keep it beside the spec, under version control.
 # `servekit lock --check` tells whether it is current, `servekit lock --upgrade` takes newer versions.
 """
 _INPUTS: Final = "# inputs: sha256:"

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Final, Literal
 
 from servekit.errors import ImageBuildError
-from servekit.spec import BuildSpec, Spec
+from servekit.spec import BuildSpec, CommandSpec, Spec
+from servekit_cli.image.dependencies import EXCLUDED_NAME
 from servekit_cli.image.downloads import (
     INSTALL_FOLDER,
     UvRun,
@@ -21,6 +22,7 @@ from servekit_cli.image.downloads import (
     mount_install_folder,
 )
 from servekit_cli.image.facts import BuildFacts
+from servekit_cli.image.layout import LAYOUTS, PROJECT_FOLDER, Layout
 from servekit_cli.image.python import (
     USER_ID,
     choose_image,
@@ -42,6 +44,7 @@ from servekit_cli.image.steps import (
     Label,
     Run,
     Script,
+    SecretMount,
     Stage,
     Step,
     StopSignal,
@@ -70,7 +73,7 @@ def plan_dockerfile(spec: Spec, facts: BuildFacts) -> Dockerfile:
     stages = [make_tools_stage(spec.build, facts), *_list_weights_stages(facts)]
     if spec.build.build_packages and facts.install_folder is not None:
         stages.append(Stage(base.image, base.blocks, name="runtime", comment="What the image builds on."))
-        stages.append(_make_compile_stage(spec.build, facts))
+        stages.append(_make_compile_stage(spec, facts))
         stages.append(Stage("runtime", (make_arguments_block(spec.build, facts), *project), comment="The image."))
     else:
         stages.append(Stage(base.image, (*base.blocks, *project), comment="The image."))
@@ -110,6 +113,11 @@ def _check_engine(build: BuildSpec, facts: BuildFacts) -> None:
                 f"build.{field} needs an engine with BuildKit, and this one builds without it.\n"
                 "Install Docker's buildx plugin, or take an engine of version 18.09 or newer."
             )
+    if any(command.secrets for command in build.run) and not facts.has_mounts:
+        raise ImageBuildError(
+            "Secrets in build.run need an engine with BuildKit, and this one builds without it.\n"
+            "Install Docker's buildx plugin, or take an engine of version 18.09 or newer."
+        )
 
 
 def _list_lower_blocks(build: BuildSpec, facts: BuildFacts) -> tuple[Block, ...]:
@@ -131,10 +139,11 @@ def _list_weights_stages(facts: BuildFacts) -> tuple[Stage, ...]:
     return ()
 
 
-def _make_compile_stage(build: BuildSpec, facts: BuildFacts) -> Stage:
+def _make_compile_stage(spec: Spec, facts: BuildFacts) -> Stage:
     """Make the stage that compiles: it fills a cache, from which the image then installs."""
+    build = spec.build
     # uv knows a folder that it has compiled by the times of its files, so the image has to install from this copy.
-    steps = (copy_install_folder(), _install(build, facts, compiled="fill"))
+    steps = (copy_install_folder(), _install(spec, facts, compiled="fill"))
     blocks = (
         Block("Compilers and the like, from build.build_packages.", (install_with_apt(build.build_packages, facts),)),
         make_arguments_block(build, facts),
@@ -150,24 +159,27 @@ def _list_project_blocks(spec: Spec, facts: BuildFacts) -> tuple[Block, ...]:
     if facts.install_folder is not None:
         compiled: Literal["use"] | None = "use" if build.build_packages else None
         comment = "The project's Python packages. The code is not needed for that, and changes more often."
-        blocks.append(Block(comment, (_install(build, facts, compiled=compiled),)))
-    if build.environment:
-        blocks.append(Block("From build.environment.", (Environment(tuple(build.environment.items())),)))
+        blocks.append(Block(comment, (_install(spec, facts, compiled=compiled),)))
+    layout = LAYOUTS[spec.dialect]
+    if variables := {**dict(layout.environment), **build.environment}:
+        blocks.append(Block("Variables that the project runs with.", (Environment(tuple(variables.items())),)))
     if build.run:
         blocks.append(Block("From build.run.", tuple(_run(command, facts) for command in build.run)))
-    blocks.append(_make_files_block(facts))
+    blocks.append(_make_files_block(facts, layout))
     blocks.append(_make_start_block(spec))
     return tuple(blocks)
 
 
-def _install(build: BuildSpec, facts: BuildFacts, *, compiled: Literal["fill", "use"] | None) -> Run:
+def _install(spec: Spec, facts: BuildFacts, *, compiled: Literal["fill", "use"] | None) -> Run:
     if facts.has_lock:
         arguments = (*list_hash_options(facts), "-r", f"{INSTALL_FOLDER}/servekit.lock")
     else:
         arguments = ("-r", f"{INSTALL_FOLDER}/requirements.txt", *facts.installs)
+    if spec.provided_packages:
+        arguments = (*arguments, "--excludes", f"{INSTALL_FOLDER}/{EXCLUDED_NAME}")
     folder = f"{INSTALL_FOLDER}/{facts.install_folder}"
     files = None if compiled == "fill" else mount_install_folder(facts, "compile" if compiled else None)
-    return UvRun(build, facts).install(*arguments, folder=folder, files=files, compiled=compiled)
+    return UvRun(spec.build, facts).install(*arguments, folder=folder, files=files, compiled=compiled)
 
 
 def _make_servekit_block(build: BuildSpec, facts: BuildFacts) -> Block:
@@ -182,8 +194,10 @@ def _make_servekit_block(build: BuildSpec, facts: BuildFacts) -> Block:
     return Block(comment, (Copy(source, target), install))
 
 
-def _run(command: str, facts: BuildFacts) -> Run | Script:
-    mounts = list_secrets(facts, all_of_them=True)
+def _run(entry: CommandSpec, facts: BuildFacts) -> Run | Script:
+    command = entry.command
+    own = tuple(SecretMount(secret, target) for secret, target in entry.secrets.items())
+    mounts = (*list_secrets(facts, all_of_them=True), *own)
     # What the shell form of RUN would take for something else than a command, or cannot hold.
     is_special = "\n" in command.strip() or "<<" in command or command.rstrip().endswith("\\")
     if is_special or command.lstrip().startswith(("--", "[", "#")):
@@ -191,18 +205,25 @@ def _run(command: str, facts: BuildFacts) -> Run | Script:
     return Run((command.strip(),), mounts)
 
 
-def _make_files_block(facts: BuildFacts) -> Block:
+def _make_files_block(facts: BuildFacts, layout: Layout) -> Block:
     has_weights = facts.weights_image or facts.has_weights_folder
-    weights = (Copy("/", "/app/", stage="weights", is_linked=facts.has_links),) if has_weights else ()
+    owner = f"{USER_ID}:{USER_ID}" if layout.is_writable else None
+    target = f"{PROJECT_FOLDER}/"
+    weights = (Copy("/", target, stage="weights", is_linked=facts.has_links, owner=owner),) if has_weights else ()
     # Hashes are checked, since whoever builds on this image may put other code here; times would make
     # the layer another one each time.
-    compile_code = "python -m compileall -q --invalidation-mode checked-hash /app || true"
+    compile_code = f"python -m compileall -q --invalidation-mode checked-hash {PROJECT_FOLDER} || true"
+    prepare = [
+        *([f"chown {owner} {PROJECT_FOLDER}"] if owner else []),
+        *([f"ln -s {PROJECT_FOLDER} {layout.alias}"] if layout.alias else []),
+    ]
     return Block(
         "The project: what changes most comes last. Code that does not compile is told when it is imported.",
         (
-            WorkingDirectory("/app"),
+            WorkingDirectory(PROJECT_FOLDER),
+            *([Run(tuple(prepare))] if prepare else []),
             *weights,
-            Copy("app/", "/app/", is_linked=facts.has_links),
+            Copy("app/", target, is_linked=facts.has_links, owner=owner),
             Run((compile_code,)),
         ),
     )

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Final
 
 from servekit.errors import ImageBuildError
-from servekit.spec import SPEC_NAME, Spec
+from servekit.spec import SPEC_NAMES, Spec
 from servekit_cli.environment.cache import cache_directory
-from servekit_cli.environment.requirements import read_server_requirements
+from servekit_cli.environment.requirements import describe_provided, read_server_requirements
 from servekit_cli.image.context import ContextEntry
 from servekit_cli.image.dependencies import Installation, plan_installation
 from servekit_cli.image.facts import BuildFacts
 from servekit_cli.image.files import CONTEXT_MARKER, ProjectFile, ProjectFiles, find_project_files
+from servekit_cli.image.layout import LAYOUTS
 from servekit_cli.image.lock import LOCK_NAME, Lock, read_lock
 from servekit_cli.image.plan import plan_dockerfile
 from servekit_cli.image.render import render_dockerfile
@@ -165,6 +166,8 @@ def _list_installation(root: Path, installation: Installation) -> Iterator[Conte
 
 
 def _list_project(spec: Spec, files: Iterable[ProjectFile]) -> Iterator[ContextEntry]:
+    name = LAYOUTS[spec.dialect].spec_name
+    instead = _list_found_instead(name)
     yield ContextEntry("app")
     for file in files:
         path = f"app/{file.path}"
@@ -172,13 +175,21 @@ def _list_project(spec: Spec, files: Iterable[ProjectFile]) -> Iterator[ContextE
             yield ContextEntry(path, link=file.target)
         elif file.kind == "folder":
             yield ContextEntry(path)
-        elif file.path != SPEC_NAME:
+        elif file.path not in instead:
             yield ContextEntry(path, source=spec.root / file.path)
-    # Under this name, whatever it was called: then nothing in the image needs to be told.
-    yield ContextEntry(f"app/{SPEC_NAME}", source=spec.path)
+    yield ContextEntry(f"app/{name}", source=spec.path)
+
+
+def _list_found_instead(name: str) -> list[str]:
+    """List the names of specs that an image would find before this one, and the name itself."""
+    names = list(SPEC_NAMES.values())
+    return names[: names.index(name) + 1]
 
 
 def _list_notes(spec: Spec, project: ProjectFiles, lock: Lock | None) -> Iterator[str]:
+    yield from spec.warnings
+    if provided := describe_provided(spec):
+        yield provided
     if lock is not None and not lock.is_current:
         yield (
             f"{LOCK_NAME} was made from other dependencies than those of today, and is used all the same.\n"

@@ -105,6 +105,7 @@ def _name_cuda_image(version: str) -> str:
 
 def _make_cuda_python_block(build: BuildSpec, facts: BuildFacts, uv: UvRun) -> Block:
     version = build.python_version or facts.default_python
+    seed = " --seed" if build.run else ""  # commands may well call pip, which else is not there
     return Block(
         "Ubuntu 22.04 has Python 3.10 only. This is a build of Python that runs anywhere, in an environment of its\n"
         "own because it does not let itself be installed into.",
@@ -112,7 +113,7 @@ def _make_cuda_python_block(build: BuildSpec, facts: BuildFacts, uv: UvRun) -> B
             Argument("UV_PYTHON_INSTALL_DIR", "/opt/python"),
             Argument("VIRTUAL_ENV", "/opt/venv"),
             SearchPath("/opt/venv/bin"),
-            Run((f"{uv.program} venv --managed-python --python {version} /opt/venv",), mounts=uv.mounts),
+            Run((f"{uv.program} venv --managed-python{seed} --python {version} /opt/venv",), mounts=uv.mounts),
         ),
     )
 

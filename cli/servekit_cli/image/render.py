@@ -43,8 +43,8 @@ def _write_exec_form(command: Iterable[str]) -> str:
 
 def _write_mount(mount: Mount) -> str:
     match mount:
-        case SecretMount(id):
-            return f"type=secret,id={id}"
+        case SecretMount(id, target):
+            return f"type=secret,id={id}{f',target={target}' if target else ''}"
         case CacheMount(target, is_locked):
             return f"type=cache,target={target}{',sharing=locked' if is_locked else ''}"
         case BindMount(target, source, stage, is_writable):

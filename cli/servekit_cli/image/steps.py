@@ -56,9 +56,10 @@ class CacheMount:
 
 @dataclass(frozen=True)
 class SecretMount:
-    """A secret of the build, at /run/secrets/ID during a step only."""
+    """A secret of the build during a step only: at `target`, or at /run/secrets/ID."""
 
     id: str
+    target: str | None = None
 
 
 Mount = BindMount | CacheMount | SecretMount
@@ -116,6 +117,7 @@ class Copy:
         target: Likewise.
         stage: The stage that has them; None for the context.
         is_linked: Whether the layer stands by itself, so that it stays the same when those below it change.
+        owner: Whose the files are; None for root's.
     """
 
     kind: ClassVar = "copy"
@@ -123,6 +125,7 @@ class Copy:
     target: str
     stage: str | None = None
     is_linked: bool = False
+    owner: str | None = None
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,19 @@ def test_weights_are_a_path_or_a_source_with_a_target(load: Load) -> None:
     ]
 
 
+def test_a_command_is_a_text_or_a_section_with_secrets(load: Load) -> None:
+    run = load(
+        "predictor: a.py:P\nbuild:\n  run:\n  - one\n  - {command: two, secrets: {pip: /etc/pip.conf}}"
+    ).build.run
+
+    assert [(entry.command, entry.secrets) for entry in run] == [("one", {}), ("two", {"pip": "/etc/pip.conf"})]
+
+
+@pytest.mark.parametrize("version", ["12.6", "12.6.3-cudnn-runtime", "11.8-cudnn8-devel", "12.3.2-cudnn9-runtime"])
+def test_cuda_is_named_as_its_images_are(load: Load, version: str) -> None:
+    assert load(f'predictor: a.py:P\nbuild: {{gpu: true, cuda: "{version}"}}').build.cuda == version
+
+
 def test_a_fault_names_file_line_field_expectation_and_remedy(load: Load) -> None:
     with pytest.raises(SpecError) as caught:
         load('predictor: a.py:P\n\nbuild:\n  # old\n  gpu: false\n\n  python_version: "3.7"\n')
@@ -132,6 +145,18 @@ def test_all_faults_are_told_at_once_in_the_order_of_lines(load: Load) -> None:
 
 
 CASES = {
+    "a command that is a number": (
+        "predictor: a.py:P\nbuild: {run: [5]}",
+        r"build\.run\[0\] is 5; it must be a command, or a section with command and secrets",
+    ),
+    "a secret at a relative path": (
+        "predictor: a.py:P\nbuild: {run: [{command: a, secrets: {b: c}}]}",
+        r"build\.run\[0\]\.secrets\.b is \"c\"; a path in the image begins with a slash",
+    ),
+    "a secret with a strange id": (
+        "predictor: a.py:P\nbuild: {run: [{command: a, secrets: {'b,c': /d}}]}",
+        "the id of a secret has letters",
+    ),
     "a missing predictor": (
         "image: x",
         r"servekit\.yaml:1: predictor is missing; .*\n.*predictor: predict\.py:Predictor",

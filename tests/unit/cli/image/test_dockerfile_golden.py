@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from dockerfiles import CASES, FOLDER, make_facts, render_case
+from dockerfiles import CASES, COG_CASES, FOLDER, make_facts, render_case
 
 from servekit_cli.image.plan import plan_base
 from servekit_cli.image.render import render_dockerfile
@@ -11,7 +11,7 @@ from servekit_cli.image.render import render_dockerfile
 REWRITE = "run: python tests/support/dockerfiles.py, and read the difference"
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, *COG_CASES])
 def test_a_spec_gives_the_dockerfile_that_is_kept(name: str) -> None:
     assert render_case(name) == (FOLDER / f"{name}.Dockerfile").read_text(encoding="utf-8"), REWRITE
 
@@ -23,7 +23,7 @@ def test_the_base_image_has_the_dockerfile_that_is_kept() -> None:
 
 
 def test_no_file_is_kept_of_a_case_that_is_gone() -> None:
-    assert {file.stem for file in FOLDER.iterdir()} == {*CASES, "base"}
+    assert {file.stem for file in FOLDER.iterdir()} == {*CASES, *COG_CASES, "base"}
 
 
 @pytest.mark.parametrize("file", sorted(FOLDER.iterdir()), ids=lambda file: file.stem)

@@ -60,6 +60,19 @@ def test_a_secret_that_servekit_does_not_know_is_for_the_projects_own_commands()
     assert text.count("--mount=type=secret,id=token") == 2
 
 
+def test_a_command_finds_a_secret_where_it_wants_it_and_no_other_does() -> None:
+    text = render({"run": ["one", {"command": "two", "secrets": {"pip": "/etc/pip.conf"}}]})
+
+    assert "RUN one\nRUN --mount=type=secret,id=pip,target=/etc/pip.conf \\\n    two\n" in text
+
+
+def test_commands_find_pip_in_an_image_of_nvidias_as_well() -> None:
+    cuda = {"gpu": True, "cuda": "12.6"}
+
+    assert " --seed" in render({**cuda, "run": ["pip install a"]})
+    assert " --seed" not in render(cuda)
+
+
 def test_the_classic_builder_gets_no_mounts() -> None:
     assert "--mount" not in render_case("classic_builder")
 
@@ -75,6 +88,7 @@ def test_no_compilers_are_looked_for_when_there_is_nothing_to_compile() -> None:
         ("12.6.3", "12.6.3-runtime"),
         ("12.4-devel", "12.4.0-devel"),
         ("12.4.1-cudnn-devel", "12.4.1-cudnn-devel"),
+        ("11.8-cudnn8-devel", "11.8.0-cudnn8-devel"),
     ],
 )
 def test_cuda_names_the_image_of_nvidia(cuda: str, image: str) -> None:

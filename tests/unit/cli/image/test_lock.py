@@ -120,6 +120,16 @@ def test_what_the_runtime_needs_stands_apart(index: Index, make_spec: SpecMaker)
     assert list(names(lock.text)) == ["runtime", "shared", "numbers"]
 
 
+def test_what_servekit_stands_in_for_is_not_locked(index: Index, make_spec: SpecMaker) -> None:
+    index.add("numbers", "2.0", "coglet")
+    spec = make_spec(python_packages=["cog==0.9.4", "numbers"]).model_copy(update={"dialect": "cog"})
+
+    lock = make_lock(spec)
+
+    assert set(names(lock.text)) == {"numbers", "runtime", "shared"}
+    check_lock(spec)
+
+
 def test_locking_again_gives_the_same_bytes(index: Index, make_spec: SpecMaker) -> None:
     index.add("numbers", "2.0")
     spec = make_spec(python_packages=["numbers"])

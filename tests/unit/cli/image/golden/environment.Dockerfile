@@ -47,7 +47,7 @@ RUN --mount=type=bind,from=tools,source=/usr,target=/tools \
     --mount=type=cache,target=/var/cache/uv \
     /tools/local/bin/uv pip install --no-deps servekit==1.2.3
 
-# From build.environment.
+# Variables that the project runs with.
 ENV HF_HOME=/tmp/hf \
     GREETING="say \"hi\" to \$USER" \
     PATTERN="\\d+ '#'"
