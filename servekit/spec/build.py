@@ -17,6 +17,7 @@ from servekit.spec.values import (
     VariableName,
     VariableValue,
     check_no_password,
+    check_not_blank,
     unfit,
 )
 
@@ -74,10 +75,10 @@ class CommandSpec(Section):
 def _read_command(value: Any) -> Any:
     """Take a text for a command."""
     if isinstance(value, str):
-        return {"command": value}
+        return {"command": check_not_blank(value)}
     if not isinstance(value, dict | CommandSpec):
         raise unfit("it must be a command, or a section with command and secrets", "Put the command into quotes.")
-    return value  # pyright: ignore[reportUnknownVariableType] - pydantic reads it
+    return value  # pyright: ignore[reportUnknownVariableType] - pydantic reads what is in it
 
 
 CommandEntry = Annotated[CommandSpec, BeforeValidator(_read_command, json_schema_input_type=str | CommandSpec)]

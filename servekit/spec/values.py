@@ -25,6 +25,7 @@ __all__ = [
     "VariableValue",
     "WorkerMemory",
     "check_no_password",
+    "check_not_blank",
     "fault",
     "unfit",
 ]
@@ -54,7 +55,8 @@ def check_no_password(url: str) -> str:
     return url
 
 
-def _check_not_blank(text: str) -> str:
+def check_not_blank(text: str) -> str:
+    """Refuse a text that says nothing."""
     if not text.strip():
         raise unfit("it may not be empty", "Fill it in, or remove the line.")
     return text
@@ -155,7 +157,7 @@ def _check_hang_timeout(seconds: float) -> float:
 
 
 HeaderName = Annotated[str, AfterValidator(_check_header_name)]
-Text = Annotated[str, AfterValidator(_check_not_blank)]
+Text = Annotated[str, AfterValidator(check_not_blank)]
 InsidePath = Annotated[str, AfterValidator(_check_inside_project)]
 SecretId = Annotated[str, AfterValidator(_check_secret_id)]
 AbsolutePath = Annotated[str, AfterValidator(_check_absolute_path)]

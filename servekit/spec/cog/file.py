@@ -19,7 +19,7 @@ from servekit.spec.cog.values import (
 from servekit.spec.cog.weights import CogWeights, translate_weights
 from servekit.spec.faults import Location
 from servekit.spec.section import Section
-from servekit.spec.values import AbsolutePath, InsidePath, SecretId, SystemPackage, Text, fault, unfit
+from servekit.spec.values import AbsolutePath, InsidePath, SecretId, SystemPackage, Text, check_not_blank, fault, unfit
 from servekit.spec.weights import check_targets
 
 __all__ = ["TEXT_FIELDS", "CogBuild", "CogCommand", "CogConcurrency", "CogFile", "CogMount", "CogObservability"]
@@ -47,10 +47,10 @@ def _check_mount_type(kind: str) -> str:
 
 def _read_command(value: Any) -> Any:
     if isinstance(value, str):
-        return {"command": value}
+        return {"command": check_not_blank(value)}
     if not isinstance(value, dict):
         raise unfit("it must be a command, or a section with command and mounts", "Put the command into quotes.")
-    return value  # pyright: ignore[reportUnknownVariableType] - pydantic reads it
+    return value  # pyright: ignore[reportUnknownVariableType] - pydantic reads what is in it
 
 
 class CogMount(Section):

@@ -6,7 +6,7 @@ Cog mounts a folder of files at `target`. servekit puts files into the project, 
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
@@ -51,7 +51,7 @@ def _check_target(target: str) -> str:
 
 def _read_sources(value: Any) -> Any:
     """Take one source, or a text, for a list with only that."""
-    sources: tuple[Any, ...] = value if isinstance(value, tuple) else (value,)  # pyright: ignore[reportUnknownVariableType]
+    sources = cast("tuple[Any, ...]", value if isinstance(value, tuple) else (value,))
     if not sources:
         raise unfit("weights have at least one source", "Name one, or remove the entry.")
     return tuple({"uri": each} if isinstance(each, str) else each for each in sources)

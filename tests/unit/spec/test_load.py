@@ -333,7 +333,9 @@ def test_a_value_that_cannot_be_read_is_told_once(load: Load) -> None:
 
 
 def test_a_folder_without_a_spec_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=rf"There is no servekit\.yaml in {tmp_path}(.|\n)*servekit init"):
+    with pytest.raises(
+        SpecError, match=rf"There is no servekit\.yaml and no cog\.yaml in {tmp_path}(.|\n)*servekit init"
+    ):
         load_spec(tmp_path)
 
 
