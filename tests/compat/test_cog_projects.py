@@ -19,12 +19,13 @@ SECONDS = 60
 SPEC_TEXT = f"""\
 build:
   python_version: "{sys.version_info.major}.{sys.version_info.minor}"
+  python_requirements: requirements.txt
   system_packages: [ffmpeg]
 predict: predict.py:Predictor
 environment:
   - GREETING=Hello
 """
-WARNING = 'cog.yaml:4: deprecated field "predict": use "run" instead.'
+WARNING = 'cog.yaml:5: deprecated field "predict": use "run" instead.'
 
 CODE = """\
 import os
@@ -45,6 +46,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("model")
     (root / "cog.yaml").write_text(SPEC_TEXT)
     (root / "predict.py").write_text(CODE)
+    # There is no such version, which nobody notices: it is not installed.
+    (root / "requirements.txt").write_text("cog==0.0.0.99\n")
     return root
 
 
@@ -59,6 +62,13 @@ def server(project: Path) -> Generator[Server]:
     with closing(server):
         server.wait_until_ready()
         yield server
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SERVEKIT_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -103,6 +113,7 @@ def test_it_is_predicted_with_its_variables_and_a_note(project: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "Hello, Ada!\n")
     assert done.stderr.count(f"Note: {WARNING}") == 1
     assert done.stderr.count("Note: build.system_packages (ffmpeg) count for images only") == 1
+    assert done.stderr.count("Note: Not installed, because servekit stands in for it: cog==0.0.0.99.") == 1
 
 
 def test_its_schema_is_printed_and_nothing_else(project: Path) -> None:

@@ -6,7 +6,7 @@ Cog mounts a folder of files at `target`. servekit puts files into the project, 
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
@@ -51,7 +51,8 @@ def _check_target(target: str) -> str:
 
 def _read_sources(value: Any) -> Any:
     """Take one source, or a text, for a list with only that."""
-    sources = cast("tuple[Any, ...]", value if isinstance(value, tuple) else (value,))
+    # pyright finds the items of a tuple to be unknown, which they are.
+    sources: tuple[Any, ...] = value if isinstance(value, tuple) else (value,)  # pyright: ignore[reportUnknownVariableType]
     if not sources:
         raise unfit("weights have at least one source", "Name one, or remove the entry.")
     return tuple({"uri": each} if isinstance(each, str) else each for each in sources)
