@@ -22,7 +22,16 @@ from servekit.spec.section import Section
 from servekit.spec.values import AbsolutePath, InsidePath, SecretId, SystemPackage, Text, check_not_blank, fault, unfit
 from servekit.spec.weights import check_targets
 
-__all__ = ["TEXT_FIELDS", "CogBuild", "CogCommand", "CogConcurrency", "CogFile", "CogMount", "CogObservability"]
+__all__ = [
+    "TEXT_FIELDS",
+    "CogBuild",
+    "CogCommand",
+    "CogConcurrency",
+    "CogFile",
+    "CogMount",
+    "CogObservability",
+    "CogTraces",
+]
 
 TEXT_FIELDS: Final[frozenset[Location]] = frozenset(
     {
