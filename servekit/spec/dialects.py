@@ -25,13 +25,13 @@ class Rules:
         dialect: Its name.
         model: What a file may hold.
         text_fields: The fields, and the sections whose fields, are texts even if they look like numbers.
-        translate: Says what a checked file means.
+        translate: Says what a checked file means; given the folder that it stands in.
     """
 
     dialect: Dialect
     model: type[Section]
     text_fields: frozenset[Location]
-    translate: Callable[[Any], Translation]
+    translate: Callable[[Any, Path], Translation]
 
 
 def find_spec_file(path: Path) -> Path:
@@ -57,5 +57,5 @@ _OWN: Final = Rules(
     "servekit",
     SpecFile,
     frozenset({("image",), ("build", "python_version"), ("build", "cuda"), ("build", "environment")}),
-    lambda file: Translation(dict(file)),
+    lambda file, _: Translation(dict(file)),
 )

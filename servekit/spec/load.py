@@ -33,7 +33,7 @@ def load_spec(path: Path) -> Spec:
     translation = Translation({})
     if document.is_readable:
         try:
-            translation = rules.translate(rules.model.model_validate(document.value, strict=True))
+            translation = rules.translate(rules.model.model_validate(document.value, strict=True), file.parent)
         except ValidationError as error:
             found = [describe_error(detail, document.line_of(detail["loc"]), rules.model) for detail in error.errors()]
             # What could not be read has no value, which is no second fault of the same line.

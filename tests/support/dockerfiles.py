@@ -139,7 +139,7 @@ def make_spec(values: Mapping[str, Any]) -> Spec:
 
 def make_cog_spec(values: Mapping[str, Any]) -> Spec:
     """Make a spec as if it had been loaded from a cog.yaml."""
-    translation = translate(CogFile.model_validate(values))
+    translation = translate(CogFile.model_validate(values), Path("/project"))
     return Spec.model_validate({**translation.values, "path": Path("/project/cog.yaml"), "dialect": "cog"})
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from servekit.spec.cog.cuda import CudaVersion, bundled_cudnn
+from servekit.spec.cog.slots import MOST_SLOTS
 from servekit.spec.cog.values import (
     EnvironmentLine,
     ListOf,
@@ -44,8 +45,6 @@ TEXT_FIELDS: Final[frozenset[Location]] = frozenset(
     }
 )
 """The fields that are texts even if they look like numbers."""
-
-_MOST_SLOTS: Final = 100_000
 
 
 def _check_mount_type(kind: str) -> str:
@@ -141,7 +140,10 @@ class CogConcurrency(Section):
     """How many predictions run at once."""
 
     max: int = Field(
-        default=1, ge=1, le=_MOST_SLOTS, description="How many at once. Deprecated in Cog, and counts all the same."
+        default=1,
+        ge=1,
+        le=MOST_SLOTS,
+        description="How many at once, unless `@concurrent(max=N)` says it. Deprecated for that.",
     )
     default_target: int | None = Field(default=None, ge=1, description="Without effect, as in Cog.")
 

@@ -1,11 +1,13 @@
 """From a checked cog.yaml to the fields of a servekit.yaml, and what of it is to be told."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from servekit.spec.build import SUPPORTED_PYTHONS, BuildSpec, CommandSpec
 from servekit.spec.cog.cuda import name_cuda_image
 from servekit.spec.cog.file import CogBuild, CogFile
+from servekit.spec.cog.slots import Declaration, read_declaration
 from servekit.spec.cog.values import split_line
 from servekit.spec.cog.weights import translate_weights
 from servekit.spec.serve import ServeSpec
@@ -28,16 +30,24 @@ _DEFAULTS: Final[dict[str, object]] = {
 }
 
 
-def translate(file: CogFile) -> Translation:
-    """Say what a cog.yaml means in the words of a servekit.yaml."""
+def translate(file: CogFile, root: Path) -> Translation:
+    """Say what a cog.yaml means in the words of a servekit.yaml.
+
+    Args:
+        file: What it holds.
+        root: The folder that it stands in, where the predictor's source may say how many predictions run at once.
+    """
+    predictor = str(file.run or file.predict)
+    declaration = read_declaration(root, predictor)
+    slots = declaration.slots if declaration is not None and declaration.slots else file.concurrency.max
     values: dict[str, object] = {
-        "predictor": file.run or file.predict,
+        "predictor": predictor,
         "image": file.image or file.model,
         "build": _translate_build(file.build, dict(map(split_line, file.environment))),
         "weights": translate_weights(file.weights),
-        "serve": ServeSpec.model_validate({**_DEFAULTS, "concurrency": file.concurrency.max}),
+        "serve": ServeSpec.model_validate({**_DEFAULTS, "concurrency": slots}),
     }
-    return Translation(values, tuple(_list_notices(file)))
+    return Translation(values, (*_list_notices(file), *_list_slot_notices(file, declaration)))
 
 
 def _translate_build(build: CogBuild, environment: dict[str, str]) -> BuildSpec:
@@ -70,13 +80,22 @@ def _list_notices(file: CogFile) -> Iterator[Notice]:
         yield Notice(("predict",), 'deprecated field "predict": use "run" instead.')
     if file.train is not None:
         yield Notice(("train",), "train is not served yet; only predictions are.")
-    if "max" in file.concurrency.model_fields_set:
-        yield Notice(("concurrency", "max"), 'deprecated field "concurrency.max": it counts here all the same.')
     if file.concurrency.default_target is not None:
         yield Notice(("concurrency", "default_target"), "concurrency.default_target has no effect.")
     if file.observability.traces.enabled:
         yield Notice(("observability",), "observability has no effect: servekit sends no traces.")
     yield from _list_build_notices(file.build)
+
+
+def _list_slot_notices(file: CogFile, declaration: Declaration | None) -> Iterator[Notice]:
+    if declaration is not None and declaration.slots is None:
+        text = (
+            f"the max of @concurrent at {declaration.place} cannot be read: it has to be a whole number, written out."
+        )
+        yield Notice(("run" if file.run else "predict",), text)
+    if "max" in file.concurrency.model_fields_set:
+        effect = "@concurrent(max=N) says it already" if declaration and declaration.slots else "use @concurrent(max=N)"
+        yield Notice(("concurrency", "max"), f'deprecated field "concurrency.max": {effect}.')
 
 
 def _list_build_notices(build: CogBuild) -> Iterator[Notice]:

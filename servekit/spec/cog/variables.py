@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from servekit.spec.cog.slots import MOST_SLOTS
+
 __all__ = ["COG_VARIABLES", "CogVariable", "read_cog_variables"]
 
-_MOST_SLOTS: Final = 100_000
 _NO_LIMIT_SECONDS: Final = 24 * 3600
 """What stands for no limit of a setup: by feel longer than any."""
 
@@ -63,7 +64,7 @@ def read_cog_variables(environ: Mapping[str, str]) -> tuple[dict[str, str], tupl
 
 
 def _read_slots(text: str) -> str | None:
-    return text if re.fullmatch("[0-9]{1,9}", text) and 1 <= int(text) <= _MOST_SLOTS else None
+    return text if re.fullmatch("[0-9]{1,9}", text) and 1 <= int(text) <= MOST_SLOTS else None
 
 
 def _read_seconds(text: str) -> str | None:
