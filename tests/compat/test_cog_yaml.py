@@ -280,6 +280,10 @@ FAULTS = {
         build("run: [{command: x, mounts: [{type: secret, id: a}]}]"),
         r"build\.run\[0\]\.mounts\[0\]\.target is missing",
     ),
+    "a secret twice": (
+        build(f"run: [{{command: x, mounts: [{', '.join(['{type: secret, id: a, target: /b}'] * 2)}]}}]"),
+        "the secret a is mounted more than once",
+    ),
     "a mount at a relative path": (
         build("run: [{command: x, mounts: [{type: secret, id: a, target: b}]}]"),
         "begins with a slash",

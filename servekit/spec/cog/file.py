@@ -73,7 +73,16 @@ class CogCommand(Section):
     """One command of `build.run`."""
 
     command: Text = Field(description="What the shell runs.")
-    mounts: ListOf[CogMount] = Field(default=(), description="Secrets that the command sees as files.")
+    mounts: ListOf[CogMount] = Field(default=(), description="Secrets that the command sees as files, each once.")
+
+    @field_validator("mounts")
+    @classmethod
+    def _want_each_secret_once(cls, mounts: tuple[CogMount, ...]) -> tuple[CogMount, ...]:
+        names = [mount.id for mount in mounts]
+        for name in names:
+            if names.count(name) > 1:
+                raise fault(f"the secret {name} is mounted more than once", "Keep one of the mounts.")
+        return mounts
 
 
 class CogBuild(Section):
