@@ -10,7 +10,6 @@ Guarantees:
 """
 
 import contextlib
-import dataclasses
 import socket
 import ssl
 import threading
@@ -21,13 +20,13 @@ from typing import BinaryIO, Final
 from urllib.parse import urljoin
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, LocationParseError, NewConnectionError
+from urllib3.exceptions import HTTPError, NewConnectionError
 from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 from urllib3.response import BaseHTTPResponse
-from urllib3.util import Url, make_headers, parse_url
 
 from servekit.errors import CancelationError, FileFetchError
 from servekit.runtime.addresses import Address, is_public, parse_address
+from servekit.runtime.targets import Target, TargetError, look_up, show_url
 
 __all__ = ["Fetch"]
 
@@ -72,14 +71,14 @@ class Fetch:
         """
         deadline = time.monotonic() + self._timeout_seconds
         for _ in range(self._max_redirects + 1):
-            location = self._follow(file, _Target.of(url), deadline)
+            location = self._follow(file, _parse(url), deadline)
             if location is None:
                 return
             url = urljoin(url, location)
-        message = f"{_shown(url)}: more than {self._max_redirects} redirects"
+        message = f"{show_url(url)}: more than {self._max_redirects} redirects"
         raise FileFetchError(message)
 
-    def _follow(self, file: BinaryIO, target: "_Target", deadline: float) -> str | None:
+    def _follow(self, file: BinaryIO, target: Target, deadline: float) -> str | None:
         """Make one hop, a second time when the connection breaks; return where it is redirected to."""
         try:
             return self._hop(file, target, deadline)
@@ -93,7 +92,7 @@ class Fetch:
             message = f"{target.shown}: the connection broke twice: {error}"
             raise FileFetchError(message) from error.__cause__
 
-    def _hop(self, file: BinaryIO, target: "_Target", deadline: float) -> str | None:
+    def _hop(self, file: BinaryIO, target: Target, deadline: float) -> str | None:
         with self._errors_of(target):
             connection = self._connect(target, deadline)
         watch = _Watch(connection.sock, deadline, self._is_cancelled)
@@ -111,7 +110,7 @@ class Fetch:
             watch.complain()
             return None
 
-    def _read(self, file: BinaryIO, response: BaseHTTPResponse, target: "_Target") -> None:
+    def _read(self, file: BinaryIO, response: BaseHTTPResponse, target: Target) -> None:
         if response.status != 200:  # noqa: PLR2004 - the one status that has the file
             message = f"{target.shown} answered {response.status} {response.reason or ''}".rstrip()
             raise FileFetchError(message)
@@ -125,11 +124,11 @@ class Fetch:
                 raise self._too_large(target)
             file.write(chunk)
 
-    def _connect(self, target: "_Target", deadline: float) -> HTTPConnection:
+    def _connect(self, target: Target, deadline: float) -> HTTPConnection:
         """Connect to the first address that is allowed and answers."""
         addresses = self._resolve(target)
         for index, address in enumerate(addresses):
-            connection = target.connection_to(address, max(deadline - time.monotonic(), 0.001))
+            connection = _make_connection(target, address, max(deadline - time.monotonic(), 0.001))
             try:
                 connection.connect()
             except (OSError, HTTPError):
@@ -140,13 +139,12 @@ class Fetch:
                 return connection
         raise AssertionError("unreachable: there is at least one address")
 
-    def _resolve(self, target: "_Target") -> list[str]:
+    def _resolve(self, target: Target) -> list[str]:
         try:
-            found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-        except (socket.gaierror, UnicodeError) as error:
-            message = f'{target.shown}: there is no host "{target.host}"'
+            addresses = look_up(target.host, target.port)
+        except TargetError as error:
+            message = f"{target.shown}: {error}"
             raise FileFetchError(message) from error
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
         allowed = [address for address in addresses if self._is_allowed(parse_address(address))]
         if not allowed:
             message = (
@@ -157,7 +155,7 @@ class Fetch:
         return allowed
 
     @contextlib.contextmanager
-    def _errors_of(self, target: "_Target", watch: "_Watch | None" = None) -> Generator[None]:
+    def _errors_of(self, target: Target, watch: "_Watch | None" = None) -> Generator[None]:
         """Put what goes wrong on the network into words, and tell a broken connection from the rest."""
         try:
             yield
@@ -176,10 +174,10 @@ class Fetch:
                     watch.complain()
             raise _BrokenError(str(error) or type(error).__name__) from error
 
-    def _too_large(self, target: "_Target") -> FileFetchError:
+    def _too_large(self, target: Target) -> FileFetchError:
         return FileFetchError(f"{target.shown} is larger than {self._max_bytes} bytes (serve.fetch.max_size)")
 
-    def _too_slow(self, target: "_Target") -> FileFetchError:
+    def _too_slow(self, target: Target) -> FileFetchError:
         return FileFetchError(
             f"{target.shown} took longer than {self._timeout_seconds:g} seconds (serve.fetch.timeout)"
         )
@@ -193,50 +191,21 @@ class _ExpiredError(Exception):
     """The time for the whole fetch is up."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Target:
-    """What one hop asks for."""
+def _parse(url: str) -> Target:
+    try:
+        return Target.of(url)
+    except TargetError as error:
+        message = f"{show_url(url)} {error}; only http and https URLs are fetched"
+        raise FileFetchError(message) from error
 
-    url: Url
-    host: str
-    port: int
 
-    @classmethod
-    def of(cls, url: str) -> "_Target":
-        try:
-            parsed = parse_url(url)
-        except LocationParseError as error:
-            message = f"{_shown(url)} is not a URL: {error}"
-            raise FileFetchError(message) from error
-        if parsed.scheme not in ("http", "https") or not parsed.host:
-            message = f"{_shown(url)}: only http and https URLs are fetched"
-            raise FileFetchError(message)
-        return cls(parsed, parsed.host.strip("[]"), parsed.port or (443 if parsed.scheme == "https" else 80))
-
-    @property
-    def shown(self) -> str:
-        """The URL without what may be secret in it: user, password and query."""
-        return f"{self.url.scheme}://{self.host_header}{self.url.path or '/'}"
-
-    @property
-    def host_header(self) -> str:
-        return self.url.host + ("" if self.url.port is None else f":{self.url.port}") if self.url.host else ""
-
-    @property
-    def request_uri(self) -> str:
-        return self.url.request_uri
-
-    @property
-    def credentials(self) -> dict[str, str]:
-        return {} if self.url.auth is None else dict(make_headers(basic_auth=self.url.auth))
-
-    def connection_to(self, address: str, timeout_seconds: float) -> HTTPConnection:
-        if self.url.scheme == "http":
-            return HTTPConnection(address, self.port, timeout=timeout_seconds)
-        context = ssl.create_default_context()
-        return HTTPSConnection(
-            address, self.port, timeout=timeout_seconds, ssl_context=context, server_hostname=self.host
-        )
+def _make_connection(target: Target, address: str, timeout_seconds: float) -> HTTPConnection:
+    if not target.is_encrypted:
+        return HTTPConnection(address, target.port, timeout=timeout_seconds)
+    context = ssl.create_default_context()
+    return HTTPSConnection(
+        address, target.port, timeout=timeout_seconds, ssl_context=context, server_hostname=target.host
+    )
 
 
 class _Watch:
@@ -278,7 +247,3 @@ class _Watch:
         with contextlib.suppress(OSError):
             # The plain socket's: that of TLS would take the session from under the thread that reads.
             socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
-
-
-def _shown(url: str) -> str:
-    return url.partition("?")[0].rpartition("@")[2][:200]
