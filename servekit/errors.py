@@ -112,7 +112,7 @@ class PredictionFailedError(ServekitError):
 
 
 class BusyError(ServekitError):
-    """All slots are taken and the queue is full.
+    """All slots are taken and the queue is full, or too many webhooks wait to be taken by one receiver.
 
     Attributes:
         retry_after_seconds: When it makes sense to try again.

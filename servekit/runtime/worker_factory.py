@@ -12,6 +12,9 @@ from servekit.runtime.thread_handle import ThreadHandle
 
 __all__ = ["WorkerFactory"]
 
+_SERVERS_OWN = frozenset({"SERVEKIT_WEBHOOK_SECRET", "WEBHOOK_AUTH_TOKEN"})
+"""Variables that a model has no use for, and might print into logs that its clients see."""
+
 
 class WorkerFactory:
     """Makes the workers of one crew, and knows which has which devices.
@@ -43,7 +46,8 @@ class WorkerFactory:
         if self._isolation == "thread":
             return ThreadHandle(self._count, self._settings, events)
         devices = self._devices.take(() if replaces is None else replaces.devices)
-        environment = {**os.environ, "SERVEKIT_WORKER": str(self._count)}
+        environment = {name: value for name, value in os.environ.items() if name not in _SERVERS_OWN}
+        environment["SERVEKIT_WORKER"] = str(self._count)
         if devices:
             environment["CUDA_VISIBLE_DEVICES"] = environment["SERVEKIT_DEVICE"] = ",".join(devices)
         if self._threads is not None:

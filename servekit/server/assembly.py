@@ -10,6 +10,8 @@ from servekit.server.metrics.tally import Tally
 from servekit.server.observer import ServerObserver
 from servekit.server.service import Service
 from servekit.server.web import WebServer
+from servekit.server.webhooks.credentials import WebhookCredentials
+from servekit.server.webhooks.outbox import Outbox
 from servekit.spec import Spec
 from servekit.store import MemoryStore
 
@@ -24,6 +26,7 @@ def assemble(
     log: FilteringBoundLogger,
     shut_down: Callable[[], None],
     reload: Callable[[str], Awaitable[None]],
+    credentials: WebhookCredentials,
 ) -> WebServer:
     """Return the web side for a pool.
 
@@ -35,7 +38,9 @@ def assemble(
         log: Where lines go.
         shut_down: Begins the shutdown of the whole server.
         reload: Brings in new code, for a reason that is logged.
+        credentials: By what receivers of webhooks know this server.
     """
     store = MemoryStore(spec.serve.history, pool.forget)
     observer.store = store
-    return WebServer(Service(spec, pool, store, tally), observer, log, Controls(shut_down, reload))
+    webhooks = Outbox(spec.serve.webhook, credentials, log, tally)
+    return WebServer(Service(spec, pool, store, tally, webhooks), observer, log, Controls(shut_down, reload))

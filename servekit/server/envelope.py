@@ -13,7 +13,7 @@ __all__ = ["Envelope", "check_id", "parse_envelope"]
 
 
 class Envelope(msgspec.Struct, forbid_unknown_fields=True):
-    """What a client sends. Clients of Cog may send more: `created_at` is ignored, the rest is not supported yet.
+    """What a client sends. Clients of Cog may send more: `created_at` is ignored, `output_file_prefix` refused.
 
     Attributes:
         input: The input object, as JSON; unset when the body has none.
@@ -22,6 +22,8 @@ class Envelope(msgspec.Struct, forbid_unknown_fields=True):
         priority: Which of those that wait goes first.
         timeout: How long it may take, waiting included.
         queue_timeout: How long it may wait for a slot.
+        webhook: The URL that is told what happens to it.
+        webhook_events_filter: Of what it is told.
     """
 
     input: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
@@ -30,8 +32,8 @@ class Envelope(msgspec.Struct, forbid_unknown_fields=True):
     priority: int | None = None
     timeout: float | str | None = None
     queue_timeout: float | str | None = None
-    webhook: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    webhook_events_filter: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    webhook: str | None = None
+    webhook_events_filter: list[str] | None = None
     output_file_prefix: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     created_at: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
@@ -43,7 +45,6 @@ class Envelope(msgspec.Struct, forbid_unknown_fields=True):
 
 _decode = msgspec.json.Decoder(Envelope).decode
 _KEYS = frozenset(Envelope.__struct_fields__)
-_NO_WEBHOOKS = "webhooks are not supported yet; poll GET /predictions/{id} instead"
 _NO_PREFIX = "storing output files elsewhere is not supported yet; they come inside the answer"
 _ID = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _PLACE = re.compile(r" - at `\$(.*)`$")
@@ -109,10 +110,6 @@ def _check_supported(envelope: Envelope) -> None:
     Raises:
         Refusal: It asks for such a thing.
     """
-    if _is_given(envelope.webhook):
-        raise Refusal.invalid(["body", "webhook"], _NO_WEBHOOKS)
-    if _is_given(envelope.webhook_events_filter):
-        raise Refusal.invalid(["body", "webhook_events_filter"], _NO_WEBHOOKS)
     if _is_given(envelope.output_file_prefix):
         raise Refusal.invalid(["body", "output_file_prefix"], _NO_PREFIX)
 

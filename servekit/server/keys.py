@@ -15,7 +15,7 @@ from servekit.server.problems import Refusal
 
 __all__ = ["find_unknown_keys", "refuse_unknown_keys"]
 
-_KNOWN = ("input", "id", "context", "priority", "timeout", "queue_timeout")
+_KNOWN = ("input", "id", "context", "priority", "timeout", "queue_timeout", "webhook", "webhook_events_filter")
 _LISTED = ", ".join(f'"{key}"' for key in _KNOWN[:-1]) + f' and "{_KNOWN[-1]}"'
 _MAX_SHOWN = 100
 

@@ -13,6 +13,7 @@ from servekit.server.listing import render_page
 from servekit.server.problems import Refusal
 from servekit.server.service import Request, Service
 from servekit.server.terms import make_terms
+from servekit.server.webhooks.subscription import read_subscription
 
 __all__ = ["PREDICTIONS", "PredictionRoutes"]
 
@@ -36,6 +37,7 @@ class PredictionRoutes:
         self._pool = service.pool
         self._max_body = service.serve.max_body
         self._stall_seconds = service.serve.stall_timeout
+        self._allow_private_webhooks = service.serve.webhook.allow_private
         self._callers = CallerKeys(service.serve.caller)
         self._answers = Answers(service.pool, service.store, service.serve)
 
@@ -127,7 +129,8 @@ class PredictionRoutes:
         envelope, raw_input = parse_envelope(body, self._service.name_inputs)
         name = _agree_on_id(envelope.id, given_id)
         terms = make_terms(envelope, self._callers.find(exchange))
-        return Request(raw_input, name, envelope.context, terms, has_input=envelope.has_input)
+        webhook = read_subscription(envelope, exchange.headers, allow_private=self._allow_private_webhooks)
+        return Request(raw_input, name, envelope.context, terms, has_input=envelope.has_input, webhook=webhook)
 
     async def _read_form(self, exchange: Exchange, boundary: bytes, given_id: str | None) -> Request:
         schema = self._service.model.input_schema

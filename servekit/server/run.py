@@ -21,6 +21,7 @@ from servekit.server.metrics.tally import Tally
 from servekit.server.observer import ServerObserver
 from servekit.server.reloading import Changes, Reloader
 from servekit.server.signals import Signals
+from servekit.server.webhooks.credentials import WebhookCredentials
 from servekit.spec import ServeSpec, Spec
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ __all__ = ["serve"]
 
 _FORCED_EXIT_CODE = 1
 _FORCED_SECONDS = 2.0
+_LAST_WEBHOOKS_SECONDS = 2.0
+"""How long receivers may take to learn of predictions that used up all of the grace."""
+
 _LAST_LINES_SECONDS = 1.0
 """How long the end waits for somebody to read the last lines of the log."""
 
@@ -39,9 +43,9 @@ _LAST_LINES_SECONDS = 1.0
 def serve(spec: Spec, *, python: str = sys.executable, changes: Changes | None = None) -> int:
     """Serve a spec until SIGINT, SIGTERM or `POST /shutdown`.
 
-    The first signal turns readiness off, lets predictions finish for `serve.shutdown_grace`, cancels the
-    rest and runs `teardown`. A second one ends everything at once. SIGHUP brings in new code; in a terminal
-    it says that the terminal was closed, and counts as a signal to end.
+    The first signal turns readiness off, lets predictions finish and their webhooks be delivered for
+    `serve.shutdown_grace`, cancels the rest and runs `teardown`. A second one ends everything at once. SIGHUP
+    brings in new code; in a terminal it says that the terminal was closed, and counts as a signal to end.
 
     Args:
         spec: What to serve, with all overrides applied.
@@ -53,9 +57,11 @@ def serve(spec: Spec, *, python: str = sys.executable, changes: Changes | None =
 
     Raises:
         ListenError: The port is taken, or the address is not this machine's. Nothing was started.
+        UsageError: A variable with a secret for webhooks does not have the form it should.
     """
+    credentials = WebhookCredentials.from_environ(os.environ)
     listener = open_listener(spec.serve.host, spec.serve.port, stall_seconds=spec.serve.stall_timeout)
-    run = _Run(spec, python, changes)
+    run = _Run(spec, python, changes, credentials)
     with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
         code = runner.run(run.run(listener))
     run.leave(code)
@@ -65,9 +71,10 @@ def serve(spec: Spec, *, python: str = sys.executable, changes: Changes | None =
 class _Run:
     """One server's life."""
 
-    def __init__(self, spec: Spec, python: str, changes: Changes | None) -> None:
+    def __init__(self, spec: Spec, python: str, changes: Changes | None, credentials: WebhookCredentials) -> None:
         self._spec = spec
         self._changes = changes
+        self._credentials = credentials
         self._writer = LineWriter()
         self._log = cache(partial(_make_log, spec.serve, self._writer))
         self._observer = ServerObserver(self._log)
@@ -99,7 +106,8 @@ class _Run:
         for warning in self._spec.warnings:
             self._log().warning(warning)
         reload = self._reloader.reload
-        web = make_web(self._spec, self._pool, self._observer, self._tally, self._log(), signals.request, reload)
+        parts = (self._spec, self._pool, self._observer, self._tally, self._log())
+        web = make_web(*parts, signals.request, reload, self._credentials)
         serving = asyncio.create_task(web.run(listener))
         reloading = asyncio.create_task(self._reloader.follow(signals.reload, self._changes))
         stopping = asyncio.create_task(signals.first.wait())
@@ -129,13 +137,19 @@ class _Run:
         for worker in self._pool.workers:
             worker.kill()
         with contextlib.suppress(TimeoutError, ServekitError):
-            await asyncio.wait_for(self._pool.close(0), _FORCED_SECONDS)
+            async with asyncio.timeout(_FORCED_SECONDS):
+                await web.give_up_webhooks()
+                await self._pool.close(0)
         # Nothing may hold this up any more: no thread that still computes, no connection, no exit handler.
         self._writer.flush(_LAST_LINES_SECONDS)
         os._exit(_FORCED_EXIT_CODE)
 
     async def _stop_orderly(self, web: "WebServer", serving: asyncio.Task[None]) -> None:
-        await self._pool.drain(self._spec.serve.shutdown_grace)
+        grace = self._spec.serve.shutdown_grace
+        clock = asyncio.get_running_loop().time
+        ends_at = clock() + grace
+        await self._pool.drain(grace)
+        await web.deliver_webhooks(max(ends_at - clock(), _LAST_WEBHOOKS_SECONDS))
         web.stop()
         await self._pool.close()
         await serving

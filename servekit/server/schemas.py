@@ -6,6 +6,7 @@ from servekit.runtime.model import Model
 from servekit.runtime.prediction import Status
 from servekit.runtime.terms import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from servekit.server.health import State
+from servekit.server.webhooks.subscription import MAX_URL, WebhookEvent
 
 __all__ = ["ID_PARAMETER", "make_components"]
 
@@ -81,6 +82,17 @@ def _request() -> _Json:
             },
             "timeout": _duration("How long it may take, waiting included; serve.timeout counts if it is shorter"),
             "queue_timeout": _duration("How long it may wait; serve.queue.timeout counts if it is shorter"),
+            "webhook": {
+                "type": ["string", "null"],
+                "format": "uri",
+                "maxLength": MAX_URL,
+                "description": "Is sent the prediction when something happens to it",
+            },
+            "webhook_events_filter": {
+                "type": ["array", "null"],
+                "items": {"enum": [event.value for event in WebhookEvent]},
+                "description": "Of what the webhook is told; of everything if left out or empty",
+            },
         },
     }
 

@@ -13,6 +13,8 @@ from servekit.runtime.terms import DEFAULT_TERMS, Terms
 from servekit.schema import InputChecker
 from servekit.server.metrics.tally import Tally
 from servekit.server.problems import Refusal
+from servekit.server.webhooks.outbox import Outbox
+from servekit.server.webhooks.subscription import Subscription
 from servekit.spec import Spec
 from servekit.store import Store
 
@@ -31,6 +33,7 @@ class Request:
         key: Under which the uploaded files stand, if there are any.
         uploads: Where each upload that the input names by a token lies.
         has_input: The client gave an input, even an empty one.
+        webhook: Where what happens to the prediction is told.
     """
 
     raw_input: bytes
@@ -40,6 +43,7 @@ class Request:
     key: int | None = None
     uploads: dict[str, Path] = field(default_factory=dict[str, Path])
     has_input: bool = True
+    webhook: Subscription | None = None
 
 
 class Service:
@@ -50,14 +54,16 @@ class Service:
         pool: Where predictions run.
         store: Where they are kept.
         tally: Counts what becomes of requests.
+        webhooks: Tells receivers of predictions.
     """
 
-    def __init__(self, spec: Spec, pool: Pool, store: Store, tally: Tally) -> None:
+    def __init__(self, spec: Spec, pool: Pool, store: Store, tally: Tally, webhooks: Outbox) -> None:
         self.spec = spec
         self.serve = spec.serve
         self.pool = pool
         self.store = store
         self.tally = tally
+        self.webhooks = webhooks
         self.started_at = time.time()
         self._checked_model: Model | None = None
         self._checker: InputChecker | None = None
@@ -90,7 +96,7 @@ class Service:
         Raises:
             Refusal: The id is taken.
             InputError: The input does not fit.
-            BusyError: All slots are taken and the queue is full.
+            BusyError: All slots are taken and the queue is full, or too much waits for its webhook's receiver.
             CallerLimitError: Its caller has as many predictions as one may.
             NotReadyError: No worker takes predictions.
         """
@@ -106,6 +112,8 @@ class Service:
             raise error if request.has_input else _explain_no_input(error) from None
         if request.id is not None and self.store.get(request.id) is not None:
             raise _refuse_duplicate(request.id)
+        if request.webhook is not None:
+            self.webhooks.check_room(request.webhook)
         prediction = self.pool.new_prediction(
             raw_input,
             id=request.id,
@@ -117,6 +125,8 @@ class Service:
         )
         self.pool.submit(prediction)
         self.store.put(prediction)
+        if request.webhook is not None:
+            self.webhooks.follow(prediction, request.webhook)
         return prediction
 
     def drop_files(self, request: Request) -> None:

@@ -70,6 +70,15 @@ class WebServer:
             await self._server.serve(sockets=[listener])
         finally:
             self._rest.cancel()
+            await self.give_up_webhooks()
+
+    async def deliver_webhooks(self, seconds: float) -> None:
+        """Wait until receivers know how predictions ended, and no longer than so many seconds."""
+        await self._service.webhooks.drain(seconds)
+
+    async def give_up_webhooks(self) -> None:
+        """Send nothing more to receivers, and log what they do not know."""
+        await self._service.webhooks.close()
 
     def stop(self) -> None:
         """Take no more connections, and let `run` come to its end."""

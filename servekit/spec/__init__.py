@@ -6,7 +6,16 @@ from servekit.spec.load import load_spec
 from servekit.spec.model import Dialect, Spec, SpecFile
 from servekit.spec.overrides import Setting, apply_overrides, list_settings
 from servekit.spec.ranges import Range
-from servekit.spec.serve import CallerSpec, FetchSpec, HistorySpec, QueueSpec, RecycleSpec, ScalingSpec, ServeSpec
+from servekit.spec.serve import (
+    CallerSpec,
+    FetchSpec,
+    HistorySpec,
+    QueueSpec,
+    RecycleSpec,
+    ScalingSpec,
+    ServeSpec,
+    WebhookSpec,
+)
 from servekit.spec.weights import WeightsSpec
 
 __all__ = [
@@ -26,6 +35,7 @@ __all__ = [
     "Setting",
     "Spec",
     "SpecFile",
+    "WebhookSpec",
     "WeightsSpec",
     "apply_overrides",
     "list_settings",

@@ -9,7 +9,16 @@ from servekit.spec.section import Section
 from servekit.spec.units import Duration, PositiveDuration, PositiveSize, Size
 from servekit.spec.values import GpuShare, HangTimeout, HeaderName, WorkerMemory, unfit
 
-__all__ = ["CallerSpec", "FetchSpec", "HistorySpec", "QueueSpec", "RecycleSpec", "ScalingSpec", "ServeSpec"]
+__all__ = [
+    "CallerSpec",
+    "FetchSpec",
+    "HistorySpec",
+    "QueueSpec",
+    "RecycleSpec",
+    "ScalingSpec",
+    "ServeSpec",
+    "WebhookSpec",
+]
 
 
 class QueueSpec(Section):
@@ -57,6 +66,34 @@ class FetchSpec(Section):
     redirects: int = Field(default=5, ge=0, description="How many redirects are followed.")
     allow_private: bool = Field(
         default=False, description="Whether private, loopback and link-local addresses may be fetched from."
+    )
+
+
+class WebhookSpec(Section):
+    """When webhooks are sent, where to, and how many may wait."""
+
+    interval: Duration = Field(
+        default=0.5, description="The least time between two updates of one prediction; its end is told at once."
+    )
+    timeout: PositiveDuration = Field(default=30.0, description="How long a receiver may take to answer.")
+    retries: int = Field(
+        default=12,
+        ge=0,
+        le=100,
+        description="How many more times the end of a prediction is told to a receiver that does not take it, with "
+        "growing pauses and for an hour at most.",
+    )
+    allow_private: bool = Field(
+        default=False, description="Whether private, loopback and link-local addresses may be sent to."
+    )
+    max_pending: int = Field(
+        default=2000,
+        ge=1,
+        description="How many predictions may have webhooks left to send. One host may have as many of them as are "
+        "still free; the next request that names it is answered 503.",
+    )
+    max_pending_size: PositiveSize = Field(
+        default=256_000_000, description="How much memory these predictions may take, shared in the same way."
     )
 
 
@@ -133,7 +170,9 @@ class ServeSpec(Section):
     )
     setup_timeout: PositiveDuration = Field(default=600.0, description="How long setup may take.")
     shutdown_grace: Duration = Field(
-        default=30.0, description="How long predictions may still run after the server was told to stop."
+        default=30.0,
+        description="How long predictions may still run, and their webhooks be delivered, after the server was told to "
+        "stop.",
     )
     healthcheck_timeout: PositiveDuration = Field(
         default=5.0, description="How long the predictor's healthcheck may take."
@@ -153,6 +192,9 @@ class ServeSpec(Section):
         "before it is given up.",
     )
     fetch: FetchSpec = Field(default_factory=FetchSpec, description="What is allowed when an input names a URL.")
+    webhook: WebhookSpec = Field(
+        default_factory=WebhookSpec, description="How receivers that requests name are told of predictions."
+    )
     tracebacks: bool = Field(default=True, description="Whether a failed prediction's logs hold its traceback.")
     allow_shutdown: bool = Field(default=False, description="Whether POST /shutdown stops the server.")
     allow_reload: bool = Field(default=False, description="Whether POST /admin/reload brings in new code.")

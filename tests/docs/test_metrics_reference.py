@@ -9,7 +9,7 @@ from prometheus_client.core import Metric
 from servekit.runtime.death import DeathCause
 from servekit.server.metrics.families import list_families, write_metrics
 from servekit.server.metrics.reading import WORKER_STATES, Reading
-from servekit.server.metrics.tally import FINAL, RefusalReason, Tally
+from servekit.server.metrics.tally import FINAL, RefusalReason, Tally, WebhookOutcome
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/metrics.md").read_text(encoding="utf-8")
 READING = Reading(Tally(), True, 0, 0, 0, 0, dict.fromkeys(WORKER_STATES, 0), {})
@@ -29,6 +29,6 @@ def test_every_metric_is_documented(name: str) -> None:
     assert f"`{name}`" in PAGE
 
 
-@pytest.mark.parametrize("value", [*DeathCause, *RefusalReason, *FINAL, *WORKER_STATES])
+@pytest.mark.parametrize("value", [*DeathCause, *RefusalReason, *FINAL, *WORKER_STATES, *WebhookOutcome])
 def test_every_value_of_a_label_is_documented(value: str) -> None:
     assert f"| `{value}` |" in PAGE

@@ -100,13 +100,6 @@ def test_json_by_another_name_is_json(client: httpx.Client, kind: str) -> None:
     assert response.status_code == 200
 
 
-def test_a_webhook_is_refused_and_not_ignored(client: httpx.Client) -> None:
-    response = client.post("/predictions", json={"input": {"text": "x"}, "webhook": "https://example.com"})
-
-    assert response.status_code == 422
-    assert "not supported yet" in response.json()["detail"][0]["msg"]
-
-
 @pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=x"])
 def test_a_body_that_says_it_is_too_large_is_a_413_before_it_is_sent(server: Server, kind: str) -> None:
     status, body = send_raw(server, post(Content_Type=kind, Content_Length=str(LIMIT + 1)))

@@ -55,6 +55,12 @@ def list_families(reading: Reading, memory: Mapping[int, int]) -> Iterator[Metri
         {"version": version("servekit"), "python_version": platform.python_version()},
     )
     yield from _list_prediction_families(reading.tally)
+    yield _count(
+        "servekit_webhook_deliveries",
+        "Tries to deliver a webhook, by outcome.",
+        "outcome",
+        reading.tally.webhooks.items(),
+    )
     yield from _list_capacity_families(reading)
     yield from _list_worker_families(reading, memory)
 

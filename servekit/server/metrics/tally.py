@@ -17,7 +17,7 @@ from servekit.runtime.observer import PoolObserver
 from servekit.runtime.prediction import Prediction, Status
 from servekit.server.problems import Refusal
 
-__all__ = ["FINAL", "Histogram", "RefusalReason", "Tally"]
+__all__ = ["FINAL", "Histogram", "RefusalReason", "Tally", "WebhookOutcome"]
 
 FINAL: Final = (Status.SUCCEEDED, Status.FAILED, Status.CANCELED)
 
@@ -48,6 +48,22 @@ class RefusalReason(StrEnum):
     QUEUE = "queue"
     INVALID = "invalid"
     FAULT = "fault"
+
+
+class WebhookOutcome(StrEnum):
+    """What became of a try to deliver a webhook. The values are labels of a metric, never to be renamed.
+
+    Attributes:
+        DELIVERED: The receiver took it.
+        DROPPED: It did not; a later one has the same news.
+        RETRIED: It did not take the last one, and was or will be asked again.
+        FAILED: It did not take the last one, and will not be asked again.
+    """
+
+    DELIVERED = "delivered"
+    DROPPED = "dropped"
+    RETRIED = "retried"
+    FAILED = "failed"
 
 
 class Histogram:
@@ -94,6 +110,7 @@ class Tally(PoolObserver):
         starts: How many workers were started.
         restarts: How many of them in the place of one that was gone.
         deaths: How many workers are gone, by cause.
+        webhooks: How many times a webhook was tried to be delivered, by outcome.
     """
 
     def __init__(self) -> None:
@@ -107,6 +124,7 @@ class Tally(PoolObserver):
         self.starts = 0
         self.restarts = 0
         self.deaths = dict.fromkeys(DeathCause, 0)
+        self.webhooks = dict.fromkeys(WebhookOutcome, 0)
 
     def request_refused(self, error: Refusal | ServekitError) -> None:
         """A request for a prediction was answered with an error, and there is no prediction."""

@@ -32,3 +32,15 @@ def test_a_wrong_value_names_its_flag(tmp_path: Path, capsys: pytest.CaptureFixt
 
     assert code == 2
     assert "--workers" in capsys.readouterr().err
+
+
+def test_a_wrong_secret_for_webhooks_is_told_and_not_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "servekit.yaml").write_text("predictor: predict.py:Predictor")
+    monkeypatch.setenv("SERVEKIT_WEBHOOK_SECRET", "geheim")
+
+    code = main(["--spec", str(tmp_path)])
+
+    text = capsys.readouterr().err
+    assert (code, "SERVEKIT_WEBHOOK_SECRET" in text, "geheim" in text) == (2, True, False)
