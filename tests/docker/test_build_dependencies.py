@@ -8,6 +8,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from containers import read_output
 from image_building import SECONDS, Builder
 from model_images import MakeModelImage
 
@@ -64,7 +65,7 @@ def write_wheel(file: Path, name: str) -> None:
 
 def run(engine: Engine, image: str, code: str) -> str:
     """Run Python in an image, and return what it printed."""
-    return engine.client.containers.run(image, ["python", "-c", code], remove=True, network_mode="none").decode()
+    return read_output(engine, image, "python", "-c", code)
 
 
 def write_requirements(builder: Builder) -> Path:

@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+from containers import read_output
 from dockerfiles import make_facts, make_spec
 
 from servekit_cli.engine import Engine
@@ -21,17 +22,20 @@ def make_values() -> list[str]:
     return [*values, "", " leading", "trailing ", "ends with \\", 'say "hi" to $USER', "it's"]
 
 
-def render_step(build: dict[str, Any]) -> str:
-    """Write the part of a Dockerfile that comes from one field of the spec."""
+def render_step(comment: str, build: dict[str, Any]) -> str:
+    """Write the part of a Dockerfile that comes from one field of the spec, and has this comment."""
     text = render_dockerfile(plan_dockerfile(make_spec({"build": build}), make_facts()))
-    return text.partition(f"# From build.{next(iter(build))}.\n")[2].partition("\n\n")[0] + "\n"
+    return text.partition(f"# {comment}\n")[2].partition("\n\n")[0] + "\n"
 
 
 def test_a_variable_is_in_the_container_what_it_is_in_the_spec(
     engine: Engine, kind: Kind, make_image: MakeImage
 ) -> None:
     values = make_values()
-    step = render_step({"environment": {f"V{index}": value for index, value in enumerate(values)}})
+    step = render_step(
+        "Variables that the project runs with.",
+        {"environment": {f"V{index}": value for index, value in enumerate(values)}},
+    )
 
     image = engine.client.images.get(make_image(f"FROM {PYTHON_IMAGE}\n{step}", kind=kind))
 
@@ -49,7 +53,7 @@ def test_a_command_does_in_the_build_what_it_says_in_the_spec(
         "echo '[1]' > /d  # a comment",
     )
 
-    image = make_image(f"FROM {PYTHON_IMAGE}\n{render_step({'run': commands})}", kind=kind)
+    image = make_image(f"FROM {PYTHON_IMAGE}\n{render_step('From build.run.', {'run': commands})}", kind=kind)
 
-    output = engine.client.containers.run(image, ["cat", "/a", "/b", "/c", "/d"], remove=True)
-    assert output.decode() == 'one two 3 $HOME\nfirst "line"\n\n# no comment\nlast \\ line\na  b[1]\n'
+    output = read_output(engine, image, "cat", "/a", "/b", "/c", "/d")
+    assert output == 'one two 3 $HOME\nfirst "line"\n\n# no comment\nlast \\ line\na  b[1]\n'

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from containers import read_output
 
 from servekit.errors import ImageBuildError, UsageError
 from servekit_cli.engine import BuildRequest, BuildSecret, Engine, build_image, connect, inspect_image, make_view
@@ -17,11 +18,6 @@ from servekit_cli.engine.steps import Step, Steps
 from tests.docker.conftest import TEST_LABELS, MakeImage
 
 FROM = "FROM python:3.12-slim\n"
-
-
-def read(engine: Engine, image: str, *command: str) -> str:
-    output: bytes = engine.client.containers.run(image, list(command), remove=True, network_mode="none")
-    return output.decode()
 
 
 def collect(kind: Kind, context: Path, dockerfile: str, *, no_cache: bool = False) -> tuple[list[BuildEvent], Steps]:
@@ -49,9 +45,9 @@ def test_an_image_holds_the_files_of_its_context(
 
     image = make_image(FROM + "COPY . /here/\n", kind=kind)
 
-    assert read(engine, image, "cat", "/here/folder/link") == "contents"
-    assert read(engine, image, "/here/program") == "ran\n"
-    assert read(engine, image, "stat", "-c", "%U", "/here/program") == "root\n"
+    assert read_output(engine, image, "cat", "/here/folder/link") == "contents"
+    assert read_output(engine, image, "/here/program") == "ran\n"
+    assert read_output(engine, image, "stat", "-c", "%U", "/here/program") == "root\n"
 
 
 def test_what_dockerignore_names_is_not_sent(engine: Engine, make_image: MakeImage, kind: Kind, context: Path) -> None:
@@ -61,7 +57,7 @@ def test_what_dockerignore_names_is_not_sent(engine: Engine, make_image: MakeIma
 
     image = make_image(FROM + "COPY . /here/\n", kind=kind)
 
-    assert read(engine, image, "sh", "-c", "cd /here && echo *") == "Dockerfile kept secret-not\n"
+    assert read_output(engine, image, "sh", "-c", "cd /here && echo *") == "Dockerfile kept secret-not\n"
 
 
 def test_labels_keep_every_character_and_may_be_long(engine: Engine, make_image: MakeImage, kind: Kind) -> None:
@@ -96,7 +92,7 @@ def test_build_args_and_the_network_are_passed(engine: Engine, make_image: MakeI
 
     image = make_image(dockerfile, kind=kind, build_args={"WHAT": "an arg"}, network="none")
 
-    assert read(engine, image, "cat", "/said") == "an arg 1\n"  # the loopback only
+    assert read_output(engine, image, "cat", "/said") == "an arg 1\n"  # the loopback only
 
 
 def test_the_epoch_dates_the_image(engine: Engine, make_image: MakeImage) -> None:
@@ -188,7 +184,7 @@ def test_secrets_reach_the_step_and_stay_out_of_the_image(
 
     history = json.dumps(engine.client.images.get(image).history())
     contents = b"".join(engine.client.images.get(image).save())
-    assert read(engine, image, "cat", "/sum").startswith("d1654b7c")
+    assert read_output(engine, image, "cat", "/sum").startswith("d1654b7c")
     assert "hunter2" not in history
     assert b"hunter2" not in contents
     assert "hunter2" not in repr(secrets)
