@@ -30,10 +30,12 @@ class OutputEncoder:
     Args:
         annotation: What the values must fit; `Any` for whatever can be encoded.
         where: What to name in a `SignatureError`.
+        sends_misfits: Whether a value that does not fit the annotation is encoded as it is, and not refused.
     """
 
-    def __init__(self, annotation: Any, where: str) -> None:
+    def __init__(self, annotation: Any, where: str, *, sends_misfits: bool = False) -> None:
         self._annotation = annotation
+        self._sends_misfits = sends_misfits
         try:
             adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(annotation)
             self.schema = adapter.json_schema(mode="serialization", schema_generator=SchemaGenerator)
@@ -56,7 +58,12 @@ class OutputEncoder:
         try:
             if type(value) in self._plain:
                 return encode_plain(value)
-            fitting = self._fit(value)
+            try:
+                fitting = self._fit(value)
+            except OutputError:
+                if self._sends_misfits:
+                    return encode(value)
+                raise
             if self._dump is not None:
                 fitting = self._dump(fitting, mode="python", by_alias=True, warnings="none")
             return encode(fitting)

@@ -6,7 +6,8 @@ parameter may have any name, `json`, `schema` and `model_config` included.
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
 import pydantic
@@ -27,11 +28,15 @@ from servekit.errors import InputError, SignatureError
 from servekit.misfits import expectation, explain_input
 from servekit.predictor import REQUIRED, InputField
 from servekit.problems import Redactor, schema_has
+from servekit.reading import OWN, Reading
+from servekit.scope import current_sink
 from servekit.types import FileResolver
 
 __all__ = ["InputDecoder", "Parameter", "read_parameters", "refuse_local_paths"]
 
 FILE_FORMATS: Final = frozenset({"uri"})
+_SHOWN_NAMES: Final = 20
+_SHOWN_NAME: Final = 100
 _LOCAL_PATH_FORMATS: Final = frozenset({"path", "file-path", "directory-path"})
 
 
@@ -46,14 +51,14 @@ class Parameter:
     is_file: bool = False
 
 
-def read_parameters(predict: Callable[..., Any], where: str) -> list[Parameter]:
-    """Read the parameters of a function that takes them by name.
+def read_parameters(predict: Callable[..., Any], where: str, reading: Reading = OWN) -> list[Parameter]:
+    """Read the parameters of a function that takes them by name, in the way of its dialect.
 
     Raises:
         SignatureError: A parameter cannot be used; the message names it, says why and what works.
     """
     hints = read_hints(predict, where)
-    return [_read_one(each, hints, where) for each in inspect.signature(predict).parameters.values()]
+    return [_read_one(each, hints, where, reading) for each in inspect.signature(predict).parameters.values()]
 
 
 class InputDecoder:
@@ -63,11 +68,17 @@ class InputDecoder:
         schema: The JSON Schema of an input.
         has_secrets: Whether an input may hold a secret, at any depth.
         uses_files: Whether an input may name a file, at any depth.
+
+    Args:
+        parameters: What the function takes.
+        where: What to name in a `SignatureError`.
+        drops_unknown: Whether a name that it does not take is dropped, with a line in the log, and not refused.
     """
 
-    def __init__(self, parameters: list[Parameter], where: str) -> None:
+    def __init__(self, parameters: list[Parameter], where: str, *, drops_unknown: bool = False) -> None:
         self._names = [each.name for each in parameters]
-        model = _make_model([_check_alone(each, where) for each in parameters])
+        self._drops_unknown = drops_unknown
+        model = _make_model([_check_alone(each, where) for each in parameters], "allow" if drops_unknown else "forbid")
         self.schema = _make_schema(model)
         self._redactor = Redactor(self.schema)
         self.has_secrets = self._redactor.has_secrets
@@ -80,8 +91,17 @@ class InputDecoder:
             model = self._validate(raw, context={"files": files})
         except pydantic.ValidationError as error:
             raise InputError(explain_input(error, raw, self._names, self._redactor)) from error
+        if self._drops_unknown and model.__pydantic_extra__:
+            _tell_of_dropped(model.__pydantic_extra__)
         # pydantic fills a model in the order of its fields.
         return dict(zip(self._names, model.__dict__.values(), strict=True))
+
+
+def _tell_of_dropped(names: Iterable[str]) -> None:
+    sink = current_sink()
+    if sink is not None:
+        shown = ", ".join(name[:_SHOWN_NAME] for name in islice(names, _SHOWN_NAMES))
+        sink.log("stderr", f"dropped what is no input of this predictor: {shown}\n")
 
 
 def refuse_local_paths(schema: dict[str, Any], where: str) -> None:
@@ -94,7 +114,21 @@ def refuse_local_paths(schema: dict[str, Any], where: str) -> None:
         raise SignatureError(message)
 
 
-def _read_one(parameter: inspect.Parameter, hints: Mapping[str, Any], where: str) -> Parameter:
+def _read_one(parameter: inspect.Parameter, hints: Mapping[str, Any], where: str, reading: Reading) -> Parameter:
+    _refuse_unusable(parameter, hints, where)
+    name = parameter.name
+    place = f"{where}: parameter `{name}`"
+    try:
+        parameter, annotation = reading.parameter(parameter, hints[name])
+        field = _find_field(parameter, annotation)
+        annotation = narrow(annotation, field)
+    except SignatureError as error:
+        message = f"{place}: {error}"
+        raise SignatureError(message) from error.__cause__
+    return _with_none(name, annotation, field)
+
+
+def _refuse_unusable(parameter: inspect.Parameter, hints: Mapping[str, Any], where: str) -> None:
     name = parameter.name
     place = f"{where}: parameter `{name}`"
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
@@ -112,20 +146,13 @@ def _read_one(parameter: inspect.Parameter, hints: Mapping[str, Any], where: str
     if name not in hints:
         message = f"{place} has no annotation; write `{name}: str`, or whatever it is ({WHAT_WORKS})"
         raise SignatureError(message)
-    field = _find_field(parameter, hints[name], place)
-    try:
-        annotation = narrow(hints[name], field)
-    except SignatureError as error:
-        message = f"{place}: {error}"
-        raise SignatureError(message) from error.__cause__
-    return _with_none(name, annotation, field)
 
 
-def _find_field(parameter: inspect.Parameter, annotation: Any, place: str) -> InputField:
+def _find_field(parameter: inspect.Parameter, annotation: Any) -> InputField:
     """Return what `Input` says, wherever it stands: as the default, in `Annotated`, or nowhere."""
     default = REQUIRED if parameter.default is parameter.empty else parameter.default
     if isinstance(default, FieldInfo):
-        message = f"{place} has a pydantic Field as its default; use servekit.Input, or Annotated[..., Field(...)]"
+        message = "its default is a pydantic Field; use servekit.Input, or Annotated[..., Field(...)]"
         raise SignatureError(message)
     if isinstance(default, InputField):
         return default
@@ -183,20 +210,21 @@ def _check_default(parameter: Parameter, model: type[pydantic.BaseModel], place:
 
 
 _Engine = Literal["rust-regex", "python-re"]
+_Extra = Literal["allow", "forbid"]
 
 
-def _make_model(parameters: list[Parameter]) -> type[pydantic.BaseModel]:
+def _make_model(parameters: list[Parameter], extra: _Extra = "forbid") -> type[pydantic.BaseModel]:
     try:
-        return _make_model_with(parameters, "rust-regex")
+        return _make_model_with(parameters, extra, "rust-regex")
     except SchemaError:
         # Patterns that look around, which pydantic's own engine does not know.
-        return _make_model_with(parameters, "python-re")
+        return _make_model_with(parameters, extra, "python-re")
 
 
-def _make_model_with(parameters: list[Parameter], engine: _Engine) -> type[pydantic.BaseModel]:
+def _make_model_with(parameters: list[Parameter], extra: _Extra, engine: _Engine) -> type[pydantic.BaseModel]:
     config = pydantic.ConfigDict(
         title="Input",
-        extra="forbid",
+        extra=extra,
         allow_inf_nan=False,
         hide_input_in_errors=True,  # what leaves a worker in a traceback must not hold a secret
         regex_engine=engine,
@@ -221,7 +249,7 @@ def _make_field(parameter: Parameter, order: int) -> Any:
         description=field.description,
         deprecated=field.deprecated or None,
         examples=None if field.examples is None else list(field.examples),
-        json_schema_extra={"x-order": order},
+        json_schema_extra={"x-order": order, **field.extensions},
     )
 
 
@@ -229,4 +257,6 @@ def _make_schema(model: type[pydantic.BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema(schema_generator=SchemaGenerator)
     schema.setdefault("properties", {})
     schema.pop("description", None)
+    if schema.get("additionalProperties") is True:
+        del schema["additionalProperties"]  # that others are let pass is no invitation
     return schema

@@ -3,15 +3,25 @@
 import dataclasses
 import difflib
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MethodType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from servekit.errors import PredictorError, SignatureError
 from servekit.importer import import_target
 
-__all__ = ["REQUIRED", "BasePredictor", "Input", "InputField", "LoadedPredictor", "PredictorHandle", "load_predictor"]
+__all__ = [
+    "REQUIRED",
+    "BasePredictor",
+    "Input",
+    "InputField",
+    "LoadedPredictor",
+    "PredictorHandle",
+    "load_predictor",
+    "refuse_uncallable",
+    "unbound_method",
+]
 
 REQUIRED: Final = ...
 """The default of an input that must be given."""
@@ -42,7 +52,10 @@ class BasePredictor:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class InputField:
-    """What `Input(...)` says about one parameter; checked when the signature is read."""
+    """What `Input(...)` says about one parameter; checked when the signature is read.
+
+    `extensions` are further keys of the parameter's schema, whose names begin with `x-`.
+    """
 
     default: Any = REQUIRED
     description: str | None = None
@@ -56,6 +69,7 @@ class InputField:
     choices: Sequence[Any] | None = None
     deprecated: bool = False
     examples: Sequence[Any] | None = None
+    extensions: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
 
 
 def Input(  # noqa: N802 - reads as a declaration, and is the name that authors know
@@ -164,33 +178,52 @@ def load_predictor(reference: str, root: Path) -> LoadedPredictor:
     """
     target = import_target(reference, root)
     if inspect.isclass(target):
-        return LoadedPredictor(reference, target, is_class=True, predict=_unbound_predict(target, reference))
+        _refuse_missing_predict(target, reference)
+        return LoadedPredictor(reference, target, is_class=True, predict=unbound_method(target, "predict", reference))
+    refuse_uncallable(target, reference)
+    return LoadedPredictor(reference, target, is_class=False, predict=target)
+
+
+def refuse_uncallable(target: object, reference: str) -> None:
+    """Refuse what a reference names if it can be no predictor at all.
+
+    Raises:
+        PredictorError: It cannot be called.
+    """
     if not callable(target):
         message = (
             f"{reference} is {_article(type(target).__name__)}, not a predictor; "
             "name a class with a predict method, or a function"
         )
         raise PredictorError(message)
-    return LoadedPredictor(reference, target, is_class=False, predict=target)
 
 
-def _unbound_predict(target: Any, reference: str) -> Callable[..., Any]:
+def unbound_method(target: Any, name: str, reference: str) -> Callable[..., Any]:
+    """Return the method of a class as it takes its inputs, without `self`. For inspection only.
+
+    Raises:
+        PredictorError: The class cannot be made without arguments, or the method is none.
+        SignatureError: The method takes no `self`.
+    """
+    _refuse_arguments(target, reference)
+    method: Any = getattr(target, name)
+    if inspect.isfunction(inspect.getattr_static(target, name)):
+        _refuse_missing_self(method, reference)
+        # Bound to the class, for want of an instance: that takes `self` off its signature. It is never called.
+        return MethodType(method, target)
+    if not callable(method):
+        message = f"{reference}: {name} is {_article(type(method).__name__)}; write `def {name}(self, ...)`"
+        raise PredictorError(message)
+    return cast("Callable[..., Any]", method)
+
+
+def _refuse_missing_predict(target: Any, reference: str) -> None:
     if not _has_own(target, "predict"):
         methods = [name for name, _ in inspect.getmembers_static(target, inspect.isfunction) if name != "predict"]
         near = difflib.get_close_matches("predict", methods, n=1)
         hint = f'; did you mean "{near[0]}"?' if near else ""
         message = f"{reference} has no predict method{hint}; write `def predict(self, ...)`"
         raise PredictorError(message)
-    _refuse_arguments(target, reference)
-    if inspect.isfunction(inspect.getattr_static(target, "predict")):
-        _refuse_missing_self(target.predict, reference)
-        # Bound to the class, for want of an instance: that takes `self` off its signature. It is never called.
-        return MethodType(target.predict, target)
-    predict: object = target.predict
-    if not callable(predict):
-        message = f"{reference}: predict is {_article(type(predict).__name__)}; write `def predict(self, ...)`"
-        raise PredictorError(message)
-    return predict
 
 
 def _refuse_arguments(target: Any, reference: str) -> None:
@@ -210,9 +243,9 @@ def _refuse_arguments(target: Any, reference: str) -> None:
 _SELF_NAMES: Final = frozenset({"self", "_self", "this", "_"})
 
 
-def _refuse_missing_self(predict: Callable[..., Any], reference: str) -> None:
+def _refuse_missing_self(method: Callable[..., Any], reference: str) -> None:
     """Refuse `def predict(x: int)` in a class, whose instance would be taken for `x`."""
-    parameters = list(inspect.signature(predict).parameters.values())
+    parameters = list(inspect.signature(method).parameters.values())
     first = parameters[0] if parameters else None
     if first is not None:
         if first.name in _SELF_NAMES or first.kind is first.VAR_POSITIONAL:
@@ -222,7 +255,8 @@ def _refuse_missing_self(predict: Callable[..., Any], reference: str) -> None:
         if not is_declared and len(parameters) > 1 and first.kind is not first.KEYWORD_ONLY:
             return
     names = "".join(f", {each.name}" for each in parameters)
-    message = f"{reference}: predict takes no self; write `def predict(self{names})`"
+    name = method.__name__
+    message = f"{reference}: {name} takes no self; write `def {name}(self{names})`"
     raise SignatureError(message)
 
 

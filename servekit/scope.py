@@ -13,13 +13,15 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from servekit.errors import NoScopeError
 
 __all__ = ["EventSink", "MetricMode", "Scope", "bind_sink", "current_scope", "current_sink", "enter_scope"]
 
 MetricMode = Literal["replace", "increment", "append"]
+
+_T = TypeVar("_T")
 
 
 @runtime_checkable
@@ -29,8 +31,8 @@ class EventSink(Protocol):
     def log(self, source: str, text: str) -> None:
         """Take text written to "stdout" or "stderr", newlines included."""
 
-    def metric(self, name: str, value: Any, mode: MetricMode) -> None:
-        """Take one metric that already fits in JSON."""
+    def metric(self, name: str, value: Any, mode: MetricMode, *, is_nested: bool = False) -> None:
+        """Take one metric that already fits in JSON; `is_nested` when dots in its name lead into objects."""
 
 
 class Scope:
@@ -42,7 +44,18 @@ class Scope:
         deadline: When the prediction's time is up, as `time.time()` gives it, or None.
     """
 
-    __slots__ = ("_cancelled", "_directory", "_has_files", "_lock", "_metrics", "_sink", "context", "deadline", "id")
+    __slots__ = (
+        "_attached",
+        "_cancelled",
+        "_directory",
+        "_has_files",
+        "_lock",
+        "_metrics",
+        "_sink",
+        "context",
+        "deadline",
+        "id",
+    )
 
     def __init__(
         self,
@@ -59,6 +72,7 @@ class Scope:
         self._sink = sink
         self._directory = directory
         self._metrics: dict[str, Any] = {}
+        self._attached: dict[type, Any] | None = None  # most predictions need none
         self._lock = threading.Lock()
         self._cancelled = False
         self._has_files = False
@@ -113,6 +127,18 @@ class Scope:
             merged = _merge_metric(self._metrics.get(name), name, value, mode)
             self._sink.metric(name, value, mode)
             self._metrics[name] = merged
+
+    def attached(self, kind: type[_T]) -> _T:
+        """Return this prediction's one object of a class, made without arguments at the first call.
+
+        For what is built on scopes and keeps something of its own for each prediction.
+        """
+        with self._lock:
+            attached = self._attached = {} if self._attached is None else self._attached
+            if kind not in attached:
+                attached[kind] = kind()
+            found: _T = attached[kind]
+            return found
 
     def mark_cancelled(self) -> None:
         """Let `cancelled` say so. Called by the runtime."""

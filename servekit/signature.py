@@ -16,9 +16,10 @@ from servekit.encoding import OutputEncoder
 from servekit.errors import SignatureError
 from servekit.parameters import InputDecoder, read_parameters, refuse_local_paths
 from servekit.problems import Redactor, schema_has
+from servekit.reading import OWN, Reading
 from servekit.types import AsyncConcatenateIterator, ConcatenateIterator, FileResolver
 
-__all__ = ["Signature", "inspect_signature"]
+__all__ = ["Signature", "inspect_signature", "is_stream"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -68,23 +69,25 @@ class Signature:
         return self._encoder.encode(value)
 
 
-def inspect_signature(predict: Callable[..., Any], name: str) -> Signature:
+def inspect_signature(predict: Callable[..., Any], name: str, reading: Reading = OWN) -> Signature:
     """Read the signature of a function, or of a method without its `self`.
 
     Args:
         predict: Called with all inputs by name.
         name: What to call it in errors, such as "predict.py:Predictor".
+        reading: The way of its dialect.
 
     Raises:
         SignatureError: Something about it cannot be used; the message names it, says why and what works.
     """
-    kind = _read_kind(predict, name)
-    decoder = InputDecoder(read_parameters(predict, name), name)
-    encoder = OutputEncoder(kind.item, f"{name}: the output")
+    kind = _read_kind(predict, name, reading)
+    parameters = read_parameters(predict, name, reading)
+    decoder = InputDecoder(parameters, name, drops_unknown=reading.drops_unknown_inputs)
+    encoder = OutputEncoder(kind.item, f"{name}: the output", sends_misfits=reading.sends_misfits)
     refuse_local_paths(encoder.schema, f"{name}: the output")
     return Signature(
         input_schema=decoder.schema,
-        output_schema=_output_schema(kind, encoder.schema),
+        output_schema=_output_schema(kind, encoder.schema) | reading.output_extensions(predict),
         is_async=kind.is_async,
         streams=kind.streams,
         concatenates=kind.concatenates,
@@ -121,26 +124,35 @@ _STREAMING: Final = (
 )
 
 
-def _read_kind(predict: Callable[..., Any], name: str) -> _Kind:
+def is_stream(annotation: Any) -> bool:
+    """Whether an output's annotation says that it comes item by item."""
+    return (get_origin(annotation) or annotation) in _STREAMING
+
+
+def _read_kind(predict: Callable[..., Any], name: str, reading: Reading) -> _Kind:
     hints = read_hints(predict, name)
-    annotation = hints.get("return", Any)
+    try:
+        annotation = reading.output(predict, hints.get("return", Any))
+    except SignatureError as error:
+        message = f"{name}: {error}"
+        raise SignatureError(message) from error.__cause__
     container = get_origin(annotation) or annotation
-    is_stream = container in _STREAMING
+    streams = is_stream(annotation)
     called = predict if inspect.isroutine(predict) else getattr(predict, "__call__", predict)  # noqa: B004 - its function
     is_generator = inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called)
-    if is_generator and not is_stream and annotation is not Any:
+    if is_generator and not streams and annotation is not Any:
         message = (
             f"{name}: predict yields, and its output is annotated {show_annotation(annotation)}; "
             f"write `-> Iterator[{show_annotation(annotation)}]`, or ConcatenateIterator[str] for chunks of text"
         )
         raise SignatureError(message)
     is_async = inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called)
-    item = next(iter(get_args(annotation)), Any) if is_stream else annotation
+    item = next(iter(get_args(annotation)), Any) if streams else annotation
     concatenates = container in _CONCATENATING
     if concatenates and item not in (str, Any):
         message = f"{name}: only text can be joined: ConcatenateIterator[str], not [{show_annotation(item)}]"
         raise SignatureError(message)
-    return _Kind(item, is_async or container in _ASYNC, is_stream or is_generator, concatenates)
+    return _Kind(item, is_async or container in _ASYNC, streams or is_generator, concatenates)
 
 
 def _output_schema(kind: _Kind, schema: dict[str, Any]) -> dict[str, Any]:

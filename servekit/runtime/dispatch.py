@@ -183,7 +183,7 @@ class Dispatcher:
             case Log():
                 prediction.add_log(message.source, message.text)
             case Metric():
-                prediction.add_metric(message.name, message.value, message.mode)
+                prediction.add_metric(message.name, message.value, message.mode, is_nested=message.is_nested)
             case _:
                 assert_never(message)
 

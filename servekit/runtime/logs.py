@@ -61,7 +61,7 @@ class PredictionSink:
         if text:
             self._post(Log(self._key, source, text))
 
-    def metric(self, name: str, value: Any, mode: MetricMode) -> None:
+    def metric(self, name: str, value: Any, mode: MetricMode, *, is_nested: bool = False) -> None:
         """Pass on a metric.
 
         Raises:
@@ -75,7 +75,7 @@ class PredictionSink:
         if self._metrics_left < 0:
             message = f"the metrics of one prediction may take {_MAX_METRICS_BYTES} bytes; record less, or return it"
             raise ValueError(message)
-        self._post(Metric(self._key, name, encoded, mode))
+        self._post(Metric(self._key, name, encoded, mode, is_nested))
 
     def close(self) -> None:
         """Take nothing more, and say what was cut."""
@@ -98,7 +98,7 @@ class SetupSink:
         """Pass on text."""
         self._post(Log(0, source, clean(text)))
 
-    def metric(self, name: str, value: Any, mode: MetricMode) -> None:
+    def metric(self, name: str, value: Any, mode: MetricMode, *, is_nested: bool = False) -> None:
         """Never called: metrics are recorded through a scope, and setup has none."""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from servekit.runtime.recorded import fold_metric, fold_nested_metric
 from servekit.runtime.terms import DEFAULT_TERMS, Terms
 
 __all__ = ["EventKind", "Prediction", "Snapshot", "Status"]
@@ -216,16 +217,10 @@ class Prediction:
         self._logs.append(text)
         self._append(_LOG, _to_json({"source": source, "data": text}))
 
-    def add_metric(self, name: str, value: bytes, mode: str) -> None:
+    def add_metric(self, name: str, value: bytes, mode: str, *, is_nested: bool = False) -> None:
         """It recorded a metric; the worker has made sure that value and mode go together."""
-        decoded = msgspec.json.decode(value)
-        old = self._metrics.get(name)
-        if mode == "increment":
-            self._metrics[name] = decoded if old is None else old + decoded
-        elif mode == "append" and old is not None:
-            old.append(decoded)
-        else:
-            self._metrics[name] = [decoded] if mode == "append" else decoded
+        fold = fold_nested_metric if is_nested else fold_metric
+        fold(self._metrics, name, msgspec.json.decode(value), mode)
         self._append(_METRIC, _to_json({"name": name, "value": msgspec.Raw(value), "mode": mode}))
 
     def finish(

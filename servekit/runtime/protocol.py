@@ -156,12 +156,13 @@ class Log(Message, tag=4):
 
 
 class Metric(Message, tag=5):
-    """A metric that a prediction recorded; the value is JSON text."""
+    """A metric that a prediction recorded; the value is JSON text, and dots in a nested one lead into objects."""
 
     key: int
     name: str
     value: bytes
     mode: str
+    is_nested: bool = False
 
 
 class Completed(Message, tag=6):

@@ -17,7 +17,7 @@ class Sink:
     def log(self, source: str, text: str) -> None:
         self.logs.append((source, text))
 
-    def metric(self, name: str, value: Any, mode: str) -> None:
+    def metric(self, name: str, value: Any, mode: str, *, is_nested: bool = False) -> None:
         self.metrics.append((name, value, mode))
 
 
@@ -106,3 +106,12 @@ def test_log_adds_a_line(scope: Scope, sink: Sink) -> None:
     scope.log("hello")
 
     assert sink.logs == [("stdout", "hello\n")]
+
+
+def test_what_is_attached_to_a_scope_is_made_once_for_each(scope: Scope, sink: Sink) -> None:
+    class Notes(list[str]): ...
+
+    scope.attached(Notes).append("a")
+
+    assert scope.attached(Notes) == ["a"]
+    assert Scope("other", sink=sink, directory="").attached(Notes) == []

@@ -339,7 +339,7 @@ def test_the_limits_of_an_input_hold(annotation: Any, field: Any, good: str, bad
         (int, Input(0, ge=1), "the default 0, which does not fit: expected at least 1"),
         (str, Input("z", choices=["a", "b"]), "does not fit: expected 'a' or 'b'"),
         (int, "three", "the default 'three', which does not fit: expected an integer"),
-        (int, pydantic.Field(default=1), "pydantic Field as its default; use servekit.Input"),
+        (int, pydantic.Field(default=1), "its default is a pydantic Field; use servekit.Input"),
         (int, Input(5, ge=cast("Any", "a")), "`x`: ge='a' is of type str; it must be a number"),
         (int, Input(5, lt=math.nan), "`x`: lt=nan is of type float; it must be a number"),
         (
