@@ -6,7 +6,7 @@ from typing import Self
 import msgspec
 
 from servekit.runtime.files import FetchLimits
-from servekit.spec import Spec
+from servekit.spec import Dialect, Spec
 
 __all__ = ["WorkerSettings"]
 
@@ -15,6 +15,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything of the spec that concerns a worker; it fits on a command line as JSON.
 
     Attributes:
+        dialect: Whose rules the predictor follows.
         predictor: The reference, such as "predict.py:Predictor".
         root: The project's folder.
         directory: Where the predictions' temporary files go, each in a folder named by its key.
@@ -26,6 +27,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         fetch: Limits for files that inputs name.
     """
 
+    dialect: Dialect
     predictor: str
     root: str
     directory: str
@@ -41,6 +43,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Pick what concerns a worker out of a spec."""
         serve = spec.serve
         return cls(
+            dialect=spec.dialect,
             predictor=spec.predictor,
             root=str(spec.root),
             directory=str(directory),

@@ -21,7 +21,8 @@ from typing import Any, assert_never
 import msgspec
 
 from servekit.errors import PredictorError
-from servekit.predictor import LoadedPredictor, PredictorHandle, load_predictor
+from servekit.loading import find_loader
+from servekit.predictor import LoadedPredictor, PredictorHandle
 from servekit.runtime.execution import Execution
 from servekit.runtime.failure import author_traceback, describe
 from servekit.runtime.link import Link
@@ -82,6 +83,7 @@ class Worker:
         self._loaded: LoadedPredictor | None = None
         self._handle: PredictorHandle | None = None
         self._closing = False
+        self._imports = contextlib.ExitStack()  # holds what the author's code may import
         self._threads = ThreadProbe(self.executor)
         self._checkup: asyncio.Future[str | None] | None = None
 
@@ -156,8 +158,10 @@ class Worker:
     async def _load(self) -> None:
         bind_sink(SetupSink(self.post))
         try:
-            loaded = await self._in_thread(load_predictor, self.settings.predictor, Path(self.settings.root))
-            self.signature = inspect_signature(loaded.predict, loaded.reference)
+            loader = find_loader(self.settings.dialect)
+            self._imports.enter_context(loader.imports())
+            loaded = await self._in_thread(loader.load, self.settings.predictor, Path(self.settings.root))
+            self.signature = inspect_signature(loaded.predict, loaded.reference, loader.reading)
         except BaseException as error:  # noqa: BLE001 - the border to the author's module
             self._give_up("load", error)
             return
@@ -208,6 +212,7 @@ class Worker:
             except BaseException as error:  # noqa: BLE001 - the border to the author's teardown; the worker ends all the same
                 self.post(_teardown_failed(error))
         self.executor.shutdown(wait=False, cancel_futures=True)
+        self._imports.close()
         self._link.close()
         self.closed.set()
 
@@ -219,7 +224,7 @@ class Worker:
         try:
             error = await asyncio.wait_for(asyncio.shield(self._checkup), limit)
         except TimeoutError:
-            error = f"healthcheck took longer than {limit:g} seconds (serve.healthcheck_timeout)"
+            error = f"healthcheck timed out after {limit} seconds (serve.healthcheck_timeout)"
         self.post(Health(number, error))
 
     async def _call_healthcheck(self) -> str | None:

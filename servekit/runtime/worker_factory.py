@@ -2,6 +2,7 @@
 
 import os
 
+from servekit.loading import find_loader
 from servekit.runtime.capacity import Capacity
 from servekit.runtime.devices import Devices
 from servekit.runtime.handle import WorkerEvents, WorkerHandle
@@ -46,7 +47,8 @@ class WorkerFactory:
         if self._isolation == "thread":
             return ThreadHandle(self._count, self._settings, events)
         devices = self._devices.take(() if replaces is None else replaces.devices)
-        environment = {name: value for name, value in os.environ.items() if name not in _SERVERS_OWN}
+        kept = {name: value for name, value in os.environ.items() if name not in _SERVERS_OWN}
+        environment = find_loader(self._settings.dialect).environment(kept)
         environment["SERVEKIT_WORKER"] = str(self._count)
         if devices:
             environment["CUDA_VISIBLE_DEVICES"] = environment["SERVEKIT_DEVICE"] = ",".join(devices)

@@ -1,0 +1,1 @@
+"""`cog.server`: what projects import of Cog's server, or start."""
