@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse
 
 from servekit.errors import NotReadyError, ServekitError
 from servekit.runtime.model import Model
+from servekit.server.cog_openapi import make_cog_openapi
 from servekit.server.controls import Controls
 from servekit.server.openapi import make_openapi
 from servekit.server.pages import render_docs
@@ -79,13 +80,14 @@ class _Documents:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._make = make_cog_openapi if service.spec.dialect == "cog" else make_openapi
         self._model: Model | None = None
         self._openapi = b""
 
     def openapi(self) -> bytes:
         model = self._service.model
         if model is not self._model:
-            self._openapi = msgspec.json.encode(make_openapi(self._service.title, model))
+            self._openapi = msgspec.json.encode(self._make(self._service.title, model))
             self._model = model
         return self._openapi
 

@@ -1,0 +1,69 @@
+"""The OpenAPI document of a Cog project: what clients of Cog read in it stands where Cog has it.
+
+It is the server's own document in the dialect of OpenAPI 3.0. The schemas `Input` and `Output` have the
+form that Cog's have: choices are schemas of their own with the name of their input, `nullable` says that
+null is taken, and `x-cog-*` keys say the rest.
+"""
+
+from dataclasses import replace
+from typing import Any, Final
+
+from servekit.runtime.model import Model
+from servekit.server.openapi import make_openapi
+from servekit.server.openapi30 import to_openapi30
+
+__all__ = ["make_cog_openapi"]
+
+_Json = dict[str, Any]
+
+_STREAMING: Final = "x-cog-streaming"
+_ENUMERATION: Final = frozenset({"enum", "type", "title"})
+"""What an enumeration says of itself, and the input that has it does not."""
+
+
+def make_cog_openapi(title: str, model: Model) -> _Json:
+    """Return the OpenAPI 3.0 document of a served Cog predictor."""
+    document = make_openapi(title, replace(model, input_schema={}, output_schema={}))
+    schemas: _Json = {name: to_openapi30(each) for name, each in document["components"]["schemas"].items()}
+    output = {key: value for key, value in model.output_schema.items() if key != _STREAMING}
+    schemas |= {"Input": {}, "Output": to_openapi30(output)}
+    schemas["Input"] = _make_input(model.input_schema, schemas)
+    paths: _Json = _translate_schemas(document["paths"])
+    if _STREAMING in model.output_schema:
+        paths["/predictions"]["post"][_STREAMING] = True
+    return {**document, "openapi": "3.0.2", "paths": paths, "components": {"schemas": schemas}}
+
+
+def _make_input(schema: _Json, schemas: _Json) -> _Json:
+    """Return the schema of the input, and put the enumerations of its choices into `schemas`."""
+    definitions = schema.get("$defs", {})
+    properties = {
+        name: _make_property(name, each, definitions, schemas) for name, each in schema.get("properties", {}).items()
+    }
+    made: _Json = {"properties": properties, "title": "Input", "type": "object"}
+    return made | {"required": schema["required"]} if schema.get("required") else made
+
+
+def _make_property(name: str, schema: _Json, definitions: _Json, schemas: _Json) -> _Json:
+    translated = to_openapi30(schema, definitions)
+    if "enum" not in translated:
+        return translated
+    enumeration = name if name not in schemas else f"{name}_choices"  # an input may be called Output
+    schemas[enumeration] = {
+        "description": "An enumeration.",
+        "enum": translated["enum"],
+        "title": enumeration,
+        "type": translated.get("type", "string"),
+    }
+    rest = {key: value for key, value in translated.items() if key not in _ENUMERATION}
+    return {"allOf": [{"$ref": f"#/components/schemas/{enumeration}"}], **rest}
+
+
+def _translate_schemas(node: Any) -> Any:
+    """Translate the schemas in the paths of a document."""
+    if isinstance(node, list):
+        return [_translate_schemas(each) for each in node]  # pyright: ignore[reportUnknownVariableType] - any JSON
+    if not isinstance(node, dict):
+        return node
+    found: _Json = node  # pyright: ignore[reportUnknownVariableType] - any JSON
+    return {key: to_openapi30(each) if key == "schema" else _translate_schemas(each) for key, each in found.items()}
