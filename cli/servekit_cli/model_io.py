@@ -21,7 +21,8 @@ def fit_input(request: InputRequest, schema: Schema) -> PredictionInput:
     """
     try:
         fitted = request.fit(schema)
-        InputChecker(dict(schema)).check(fitted.raw)
+        # A server may have to take whatever a client adds; a name that is typed wrong here is a mistake.
+        InputChecker({**schema, "additionalProperties": False}).check(fitted.raw)
     except InputError as error:
         raise add_input_hints(error, request, schema) from None
     return fitted
