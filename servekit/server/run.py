@@ -40,7 +40,9 @@ _LAST_LINES_SECONDS = 1.0
 """How long the end waits for somebody to read the last lines of the log."""
 
 
-def serve(spec: Spec, *, python: str = sys.executable, changes: Changes | None = None) -> int:
+def serve(
+    spec: Spec, *, python: str = sys.executable, changes: Changes | None = None, minds_sigterm: bool = True
+) -> int:
     """Serve a spec until SIGINT, SIGTERM or `POST /shutdown`.
 
     The first signal turns readiness off, lets predictions finish and their webhooks be delivered for
@@ -51,6 +53,7 @@ def serve(spec: Spec, *, python: str = sys.executable, changes: Changes | None =
         spec: What to serve, with all overrides applied.
         python: The interpreter for the workers.
         changes: When the project's files change; the workers are then replaced without a gap.
+        minds_sigterm: Whether SIGTERM ends it; else it is ignored.
 
     Returns:
         The exit code: 0 after an orderly end, 1 when a second signal cut it short.
@@ -61,7 +64,7 @@ def serve(spec: Spec, *, python: str = sys.executable, changes: Changes | None =
     """
     credentials = WebhookCredentials.from_environ(os.environ)
     listener = open_listener(spec.serve.host, spec.serve.port, stall_seconds=spec.serve.stall_timeout)
-    run = _Run(spec, python, changes, credentials)
+    run = _Run(spec, python, changes, credentials, minds_sigterm=minds_sigterm)
     with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
         code = runner.run(run.run(listener))
     run.leave(code)
@@ -71,10 +74,13 @@ def serve(spec: Spec, *, python: str = sys.executable, changes: Changes | None =
 class _Run:
     """One server's life."""
 
-    def __init__(self, spec: Spec, python: str, changes: Changes | None, credentials: WebhookCredentials) -> None:
+    def __init__(
+        self, spec: Spec, python: str, changes: Changes | None, credentials: WebhookCredentials, *, minds_sigterm: bool
+    ) -> None:
         self._spec = spec
         self._changes = changes
         self._credentials = credentials
+        self._minds_sigterm = minds_sigterm
         self._writer = LineWriter()
         self._log = cache(partial(_make_log, spec.serve, self._writer))
         self._observer = ServerObserver(self._log)
@@ -85,7 +91,7 @@ class _Run:
 
     async def run(self, listener: socket.socket) -> int:
         """Serve until told to stop, and return the exit code."""
-        with Signals() as signals:
+        with Signals(minds_sigterm=self._minds_sigterm) as signals:
             try:
                 await self._pool.start()
                 self._pool.set_up()

@@ -20,12 +20,14 @@ class Layout:
         alias: Another path that leads to its folder, which its code may name.
         is_writable: Whether its code may write beside itself.
         environment: Variables of the container, unless the spec sets them.
+        commands: What is done once servekit is installed.
     """
 
     spec_name: str
     alias: str | None = None
     is_writable: bool = False
     environment: tuple[tuple[str, str], ...] = ()
+    commands: tuple[str, ...] = ()
 
 
 LAYOUTS: Final[Mapping[Dialect, Layout]] = {
@@ -37,5 +39,7 @@ LAYOUTS: Final[Mapping[Dialect, Layout]] = {
         is_writable=True,
         # Empty counts as not set, so that LOG_FORMAT has an effect.
         environment=(("SERVEKIT_LOG_FORMAT", ""), ("LOG_FORMAT", "json")),
+        # For `python -m cog.server.http` and the project's scripts; the server's workers need nothing.
+        commands=("python -P -m servekit.compat.importing",),
     ),
 }

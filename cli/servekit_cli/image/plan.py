@@ -155,12 +155,14 @@ def _make_compile_stage(spec: Spec, facts: BuildFacts) -> Stage:
 def _list_project_blocks(spec: Spec, facts: BuildFacts) -> tuple[Block, ...]:
     """List what is a project's own."""
     build = spec.build
+    layout = LAYOUTS[spec.dialect]
     blocks: list[Block] = [_make_servekit_block(build, facts)]
+    if layout.commands:
+        blocks.append(Block("What every program of the image can import.", (Run(layout.commands),)))
     if facts.install_folder is not None:
         compiled: Literal["use"] | None = "use" if build.build_packages else None
         comment = "The project's Python packages. The code is not needed for that, and changes more often."
         blocks.append(Block(comment, (_install(spec, facts, compiled=compiled),)))
-    layout = LAYOUTS[spec.dialect]
     if variables := {**dict(layout.environment), **build.environment}:
         blocks.append(Block("Variables that the project runs with.", (Environment(tuple(variables.items())),)))
     if build.run:

@@ -47,6 +47,9 @@ RUN --mount=type=bind,from=tools,source=/usr,target=/tools \
     --mount=type=cache,target=/var/cache/uv \
     /tools/local/bin/uv pip install --no-deps servekit==1.2.3
 
+# What every program of the image can import.
+RUN python -P -m servekit.compat.importing
+
 # Variables that the project runs with.
 ENV SERVEKIT_LOG_FORMAT="" \
     LOG_FORMAT=json

@@ -48,6 +48,9 @@ RUN --mount=type=bind,from=tools,source=/usr,target=/tools \
     --mount=type=cache,target=/var/cache/uv \
     /tools/local/bin/uv pip install --no-deps servekit==1.2.3
 
+# What every program of the image can import.
+RUN python -P -m servekit.compat.importing
+
 # The project's Python packages. The code is not needed for that, and changes more often.
 RUN --mount=type=bind,source=.servekit/install,target=/run/servekit/install \
     --mount=type=bind,from=tools,source=/usr,target=/tools \

@@ -1,0 +1,130 @@
+"""`python -m cog.server.http`: the SDK over HTTP, from a server that was started the way Cog's is."""
+
+import signal
+import sys
+from collections.abc import Generator
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+from cog_projects import write_cog_project
+from serving import Server
+
+from servekit.compat.importing import add_cog_to_environment
+from servekit.server.cog_program import main
+
+CODE = """
+    from cog import BaseRunner, ConcatenateIterator, Input, current_scope, streaming
+
+    class Runner(BaseRunner):
+        @streaming
+        def run(self, text: str, times: int = Input(default=2, ge=1),
+                mode: str = Input(default="up", choices=["up", "down"])) -> ConcatenateIterator[str]:
+            for i in range(times):
+                self.record_metric("words.made", 1, mode="incr")
+                yield text.upper() if mode == "up" else text
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
+    root = tmp_path_factory.mktemp("project")
+    write_cog_project(root, CODE)
+    arguments = "--host 127.0.0.1 --await-explicit-shutdown true --x-mode predict --threads 4"
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in add_cog_to_environment({"PORT": "0"}).items():
+            patch.setenv(name, value)
+        server = Server(root, "sh", "-c", f"cd {root} && exec {sys.executable} -m cog.server.http {arguments}")
+    with closing(server):
+        server.wait_until_ready()
+        yield server
+
+
+@pytest.fixture
+def client(server: Server) -> Generator[httpx.Client]:
+    with server.client() as client:
+        yield client
+
+
+def test_a_prediction_runs(client: httpx.Client) -> None:
+    answer = client.post("/predictions", json={"input": {"text": "a", "times": 3}}).json()
+
+    assert (answer["status"], answer["output"]) == ("succeeded", ["A", "A", "A"])
+    assert answer["metrics"]["words"] == {"made": 3}
+
+
+def test_a_field_that_run_does_not_take_is_dropped_and_told(client: httpx.Client) -> None:
+    answer = client.post("/predictions", json={"input": {"text": "a", "nope": 1}}).json()
+
+    assert answer["output"] == ["A", "A"]
+    assert answer["logs"] == "dropped what is no input of this predictor: nope\n"
+
+
+@pytest.mark.parametrize("values", [{}, {"text": 1}, {"text": "a", "times": 0}, {"text": "a", "mode": "sideways"}])
+def test_an_input_that_does_not_fit_is_refused(client: httpx.Client, values: dict[str, object]) -> None:
+    assert client.post("/predictions", json={"input": values}).status_code == 422
+
+
+def test_metrics_are_streamed_under_the_name_that_the_code_gave_them(client: httpx.Client) -> None:
+    headers = {"Accept": "text/event-stream"}
+
+    text = client.post("/predictions", json={"input": {"text": "a", "times": 1}}, headers=headers).text
+
+    assert 'data: {"name":"words.made","value":1,"mode":"increment"}' in text
+
+
+def test_the_document_is_cog_s(client: httpx.Client) -> None:
+    document = client.get("/openapi.json").json()
+
+    assert document["openapi"] == "3.0.2"
+    assert document["components"]["schemas"]["mode"]["enum"] == ["up", "down"]
+    assert document["components"]["schemas"]["Output"]["x-cog-array-display"] == "concatenate"
+    assert document["paths"]["/predictions"]["post"]["x-cog-streaming"] is True
+
+
+def test_it_stops_when_it_is_told_to_and_not_before(server: Server) -> None:
+    server.process.send_signal(signal.SIGTERM)
+
+    with server.client() as client:
+        assert client.get("/health-check").json()["status"] == "READY"
+        assert client.post("/shutdown").status_code == 200
+    assert server.wait() == 0
+
+
+REFUSED = {
+    "--upload-url=https://x.org": "--upload-url is not supported",
+    "--x-mode=train": "--x-mode train is not supported",
+}
+
+
+@pytest.mark.parametrize(("argument", "message"), REFUSED.items())
+def test_what_would_be_left_undone_is_refused(argument: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main([argument])
+
+    assert code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argument", ["--nothing", "--await-explicit-shutdown=perhaps", "--threads=many"])
+def test_an_argument_that_cannot_be_read_is_an_error(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([argument])
+
+    assert "usage: python -m cog.server.http" in capsys.readouterr().err
+
+
+def test_without_a_project_it_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert main([]) == 3
+    assert "There is no" in capsys.readouterr().err
+
+
+def test_the_version_is_that_of_the_sdk(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+
+    assert capsys.readouterr().out.startswith("cog 0.")
