@@ -8,7 +8,9 @@ import collections.abc
 import dataclasses
 import inspect
 import pathlib
+import sys
 import types
+import typing
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
@@ -132,6 +134,8 @@ def _translate(annotation: Any) -> Any:
     """Put servekit's types in the place of others that mean the same in Cog, at any depth."""
     if isinstance(annotation, type) and annotation in _PATHS:
         return Path
+    if sys.version_info < (3, 12) and typing.is_typeddict(annotation):
+        return dict[str, Any]  # pydantic cannot look into typing's own there; Cog does not look into any
     arguments = get_args(annotation)
     origin: Any = get_origin(annotation)
     if origin is Annotated:

@@ -205,6 +205,8 @@ VALUES: dict[str, tuple[str, Any, Any]] = {
     "opaque": ("Annotated[Foreign, Opaque]", {"a": {"b": 1}}, {"a": {"b": 1}}),
     "list of opaque": ("Annotated[List[Foreign], Opaque]", [{"a": 1}], [{"a": 1}]),
     "optional opaque": ("Annotated[Optional[Foreign], Opaque]", None, None),
+    "typed dict": ("Payload", {"name": "a", "size": 1}, {"name": "a", "size": 1}),
+    "list of typed dicts": ("list[Payload]", [{"name": "a"}], [{"name": "a"}]),
     "literal": ("Literal['a', 'b']", "a", "a"),
     "nested list": ("list[list[int]]", [[1], [2]], [[1], [2]]),
     "list of optionals": ("list[Optional[int]]", [1, None], [1, None]),

@@ -35,6 +35,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "list[Path]": {"type": "array", "items": {"type": "string", "format": "uri"}},
     "dict[str, list[int]]": {"type": "object"},
     "Any": {},
+    "Payload": {"type": "object"},
     "Iterator[str]": {"type": "array", "items": {"type": "string"}, **ITERATOR},
     "AsyncIterator[Path]": {"type": "array", "items": {"type": "string", "format": "uri"}, **ITERATOR},
     "ConcatenateIterator[str]": {"type": "array", "items": {"type": "string"}, **CONCATENATED},
