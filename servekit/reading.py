@@ -17,10 +17,12 @@ class Reading:
     Attributes:
         drops_unknown_inputs: What a client sends beyond the inputs is dropped, with a line in the log, and not refused.
         sends_misfits: An output that does not fit its annotation is sent as it is, and does not fail.
+        keeps_canceled: A prediction that was asked to stop has been canceled, also when it returns something after all.
     """
 
     drops_unknown_inputs: bool = False
     sends_misfits: bool = False
+    keeps_canceled: bool = False
 
     def parameter(self, parameter: inspect.Parameter, annotation: Any) -> tuple[inspect.Parameter, Any]:
         """Return a parameter and its annotation in servekit's terms.

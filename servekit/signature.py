@@ -34,6 +34,7 @@ class Signature:
         concatenates: Whether the items are chunks of one text.
         uses_files: Whether an input or output may be a file, so that decoding and encoding may block.
         has_secrets: Whether an input or output may hold a secret, at any depth.
+        keeps_canceled: Whether a prediction that was asked to stop is canceled though it returns something after all.
     """
 
     input_schema: dict[str, Any]
@@ -43,6 +44,7 @@ class Signature:
     concatenates: bool
     uses_files: bool
     has_secrets: bool
+    keeps_canceled: bool
     _decoder: InputDecoder
     _encoder: OutputEncoder
 
@@ -93,6 +95,7 @@ def inspect_signature(predict: Callable[..., Any], name: str, reading: Reading =
         concatenates=kind.concatenates,
         uses_files=decoder.uses_files or schema_has(encoder.schema, frozenset({"uri"})),
         has_secrets=decoder.has_secrets or Redactor(encoder.schema).has_secrets,
+        keeps_canceled=reading.keeps_canceled,
         _decoder=decoder,
         _encoder=encoder,
     )

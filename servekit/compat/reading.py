@@ -33,6 +33,7 @@ class CogReading(Reading):
 
     drops_unknown_inputs = True
     sends_misfits = True
+    keeps_canceled = True
 
     def parameter(self, parameter: inspect.Parameter, annotation: Any) -> tuple[inspect.Parameter, Any]:
         """Translate a parameter; see `Reading`."""

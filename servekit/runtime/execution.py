@@ -147,7 +147,7 @@ class Execution:
         except BaseException as error:  # noqa: BLE001 - the border to the author's code; it becomes the prediction's error
             self._fail(error)
         else:
-            self._finish(Completed(self._run.key, "succeeded", self._elapsed(), output))
+            self._succeed(output)
 
     async def _in_task(self, body: Coroutine[Any, Any, bytes | None]) -> None:
         self._task_began = True
@@ -159,7 +159,7 @@ class Execution:
         except BaseException as error:  # noqa: BLE001 - the border to the author's code
             self._fail(error)
         else:
-            self._finish(Completed(self._run.key, "succeeded", self._elapsed(), output))
+            self._succeed(output)
 
     async def _value_from_task(self) -> bytes:
         arguments = await self._decode_off_loop()
@@ -272,6 +272,12 @@ class Execution:
         self._interrupt.shielded(self._worker.post, message)
 
     # ------------------------------------------------------------------ ends
+
+    def _succeed(self, output: bytes | None) -> None:
+        if self._scope.cancelled and self._worker.signature.keeps_canceled:
+            self._finish(Completed(self._run.key, "canceled", self._elapsed()))
+        else:
+            self._finish(Completed(self._run.key, "succeeded", self._elapsed(), output))
 
     def _fail(self, error: BaseException) -> None:
         try:

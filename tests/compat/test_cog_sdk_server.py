@@ -87,7 +87,7 @@ def test_it_stops_when_it_is_told_to_and_not_before(server: Server) -> None:
     server.process.send_signal(signal.SIGTERM)
 
     with server.client() as client:
-        assert client.get("/health-check").json()["status"] == "READY"
+        assert client.post("/predictions", json={"input": {"text": "a"}}).json()["status"] == "succeeded"
         assert client.post("/shutdown").status_code == 200
     assert server.wait() == 0
 

@@ -29,8 +29,11 @@ EVERYTHING = """
             self.weights = weights
             self.count = 0
 
-        def run(self, what: str = Input(default="count", choices=["count", "metrics", "bad metric", "child", "wait"]),
-                key: Secret = None) -> str:
+        def run(
+            self,
+            what: str = Input(default="count", choices="count metrics bad child wait swallow".split()),
+            key: Secret = None,
+        ) -> str:
             self.count += 1
             match what:
                 case "count":
@@ -45,19 +48,20 @@ EVERYTHING = """
                     scope.metrics["gone"] = 1
                     del scope.metrics["gone"]
                     return scope.context.get("region")
-                case "bad metric":
+                case "bad":
                     self.record_metric("cog.x", 1)
                 case "child":
                     return subprocess.run([sys.executable, "-c", "import cog; print(cog.__name__)"],
                                           capture_output=True, text=True).stdout
-                case "wait":
+                case "wait" | "swallow":
                     print("waiting")
                     try:
                         while True:
                             time.sleep(0.01)
                     except CancelationException:
                         print("canceled")
-                        raise
+                        if what == "wait":
+                            raise
             return 3  # no str, which Cog does not mind
 """
 
@@ -82,6 +86,12 @@ async def run(pool: Pool, *, context: dict[str, Any] | None = None, **values: An
     return await ended(prediction)
 
 
+async def cancel(pool: Pool, **values: Any) -> Prediction:
+    prediction = await begun(start(pool, **values))
+    pool.cancel(prediction, "the test cancels")
+    return await ended(prediction)
+
+
 @pytest.mark.parametrize("isolation", ["process", "thread"])
 async def test_a_cog_project_runs_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, isolation: Isolation
@@ -90,10 +100,8 @@ async def test_a_cog_project_runs_as_it_is(
     async with run_cog(tmp_path / "project", EVERYTHING, isolation) as pool:
         counts = [await run(pool), await run(pool, key="s3cret", nope=1)]
         recorded = await run(pool, what="metrics", context={"region": "eu"})
-        refused = await run(pool, what="bad metric")
-        waiting = await begun(start(pool, what="wait"))
-        pool.cancel(waiting, "the test cancels")
-        await ended(waiting)
+        refused = await run(pool, what="bad")
+        waiting = [await cancel(pool, what="wait"), await cancel(pool, what="swallow")]
 
     assert [each.output for each in counts] == [b'"w.bin 1 None"', b'"w.bin 2 **********"']
     assert counts[1].logs == "dropped what is no input of this predictor: nope\n"
@@ -104,7 +112,7 @@ async def test_a_cog_project_runs_as_it_is(
         Status.FAILED,
         "ValueError: the 'cog.' prefix is reserved for system metrics",
     )
-    assert (waiting.status, waiting.logs) == (Status.CANCELED, "waiting\ncanceled\n")
+    assert [(each.status, each.logs) for each in waiting] == [(Status.CANCELED, "waiting\ncanceled\n")] * 2
     assert importlib.util.find_spec("cog") is None
 
 
@@ -162,9 +170,7 @@ async def test_an_async_run_is_canceled_as_a_task(tmp_path: Path) -> None:
                     raise
     """
     async with run_cog(tmp_path / "project", code, "thread") as pool:
-        waiting = await begun(start(pool))
-        pool.cancel(waiting, "the test cancels")
-        await ended(waiting)
+        waiting = await cancel(pool)
 
     assert (waiting.status, waiting.logs) == (Status.CANCELED, "waiting\ncanceled\n")
 
