@@ -68,6 +68,8 @@ def _translate_plain(key: str, value: Any) -> _Json:
         case "items" | "additionalProperties":
             # That nothing follows the items of a tuple is said by `maxItems`; that anything may follow says nothing.
             return {key: False} if key == "additionalProperties" and value is False else {}
+        case "type" if isinstance(value, list):
+            return {"anyOf": [{"type": kind} for kind in value]}  # pyright: ignore[reportUnknownVariableType] - any JSON
         case "const":
             return {"enum": [value]}
         case "exclusiveMinimum" | "exclusiveMaximum":
@@ -79,11 +81,7 @@ def _translate_plain(key: str, value: Any) -> _Json:
 
 
 def _say_null_the_old_way(schema: _Json) -> None:
-    """Turn the type null, alone in a list of types or among other schemas, into `nullable`."""
-    kinds = schema.get("type")
-    if isinstance(kinds, list) and "null" in kinds:
-        (schema["type"],) = (kind for kind in kinds if kind != "null")  # pyright: ignore[reportUnknownVariableType] - any JSON
-        schema["nullable"] = True
+    """Turn the type null among other schemas into `nullable`."""
     branches = schema.get("anyOf", ())
     others = [branch for branch in branches if branch.get("type") != "null"]
     if len(others) == len(branches) or not others:

@@ -11,6 +11,7 @@ TEXT, NUMBER, NULL = {"type": "string"}, {"type": "number"}, {"type": "null"}
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "null beside one type": ({"anyOf": [TEXT, NULL]}, {"nullable": True, **TEXT}),
     "null in a list of types": ({"type": ["string", "null"]}, {"nullable": True, **TEXT}),
+    "a list of types": ({"type": ["string", "number"]}, {"anyOf": [TEXT, NUMBER]}),
     "null beside several types": (
         {"anyOf": [TEXT, NUMBER, NULL]},
         {"anyOf": [{"nullable": True, **TEXT}, {"nullable": True, **NUMBER}], "nullable": True},
