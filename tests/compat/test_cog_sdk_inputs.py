@@ -282,7 +282,7 @@ def test_a_secret_is_wrapped(read_runner: Read) -> None:
 
 
 def test_what_the_predictor_does_not_take_is_dropped(read_runner: Read) -> None:
-    assert decode(read_runner("x: int"), x=1, nope=2, more={"a": 1}) == {"x": 1}
+    assert decode(read_runner("x: int"), x=1, p0=2, more={"a": 1}) == {"x": 1}
 
 
 def test_servekit_s_own_input_works_as_well(read_input: ReadInput) -> None:
