@@ -413,6 +413,13 @@ def test_a_variable_sets(load: Load, case: str) -> None:
     assert (getattr(spec.serve, field), spec.warnings) == (expected, ())
 
 
+@pytest.mark.parametrize("seconds", ["0", "2.5"])
+def test_the_throttle_is_the_interval_of_webhooks(load: Load, seconds: str) -> None:
+    spec = apply_overrides(load(LEAST), {"COG_THROTTLE_RESPONSE_INTERVAL": seconds})
+
+    assert (spec.serve.webhook.interval, spec.warnings) == (float(seconds), ())
+
+
 def test_a_flag_wins_over_a_variable(load: Load) -> None:
     spec = apply_overrides(load(LEAST), {"COG_MAX_CONCURRENCY": "8"}, {"concurrency": "3"})
 

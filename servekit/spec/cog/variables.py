@@ -68,9 +68,12 @@ def _read_slots(text: str) -> str | None:
 
 
 def _read_seconds(text: str) -> str | None:
-    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
-        return None
-    return text if float(text) else str(_NO_LIMIT_SECONDS)
+    return text if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text) else None
+
+
+def _read_limit(text: str) -> str | None:
+    seconds = _read_seconds(text)
+    return str(_NO_LIMIT_SECONDS) if seconds is not None and not float(seconds) else seconds
 
 
 def _read_format(text: str) -> str:
@@ -79,13 +82,14 @@ def _read_format(text: str) -> str:
 
 COG_VARIABLES: Final = (
     CogVariable("COG_MAX_CONCURRENCY", "SERVEKIT_CONCURRENCY", "a whole number of at least 1", _read_slots),
-    CogVariable("COG_SETUP_TIMEOUT", "SERVEKIT_SETUP_TIMEOUT", "seconds, or 0 for no limit", _read_seconds),
+    CogVariable("COG_SETUP_TIMEOUT", "SERVEKIT_SETUP_TIMEOUT", "seconds, or 0 for no limit", _read_limit),
     CogVariable(
         "COG_LOG_LEVEL",
         "SERVEKIT_LOG_LEVEL",
         "debug, info, warning or error",
         lambda text: _LEVELS.get(text.lower()),
     ),
+    CogVariable("COG_THROTTLE_RESPONSE_INTERVAL", "SERVEKIT_WEBHOOK_INTERVAL", "seconds", _read_seconds),
     CogVariable("LOG_FORMAT", "SERVEKIT_LOG_FORMAT", "console, or anything else for JSON", _read_format),
 )
 """The variables of Cog's that have an effect, beside PORT, which servekit reads for all projects."""
