@@ -68,11 +68,13 @@ def test_a_number_that_cannot_be_read_is_told(load: Load, number: str) -> None:
     )
 
 
-def test_a_declaration_wins_over_the_deprecated_field(load: Load) -> None:
+def test_the_deprecated_field_wins_over_a_declaration(load: Load) -> None:
     spec = load(in_class("@cog.concurrent(max=8)"), "concurrency: {max: 2}")
 
-    assert spec.serve.concurrency.max == 8
-    assert spec.warnings == ('cog.yaml:3: deprecated field "concurrency.max": @concurrent(max=N) says it already.',)
+    assert spec.serve.concurrency.max == 2
+    assert spec.warnings == (
+        'cog.yaml:3: deprecated field "concurrency.max": @concurrent(max=N) has no effect beside it.',
+    )
 
 
 def test_the_variable_wins_over_a_declaration(load: Load) -> None:

@@ -152,7 +152,7 @@ class CogConcurrency(Section):
         default=1,
         ge=1,
         le=MOST_SLOTS,
-        description="How many at once, unless `@concurrent(max=N)` says it. Deprecated for that.",
+        description="How many at once, whatever `@concurrent(max=N)` says. Deprecated for that.",
     )
     default_target: int | None = Field(default=None, ge=1, description="Without effect, as in Cog.")
 

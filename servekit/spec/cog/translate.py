@@ -39,15 +39,25 @@ def translate(file: CogFile, root: Path) -> Translation:
     """
     predictor = str(file.run or file.predict)
     declaration = read_declaration(root, predictor)
-    slots = declaration.slots if declaration is not None and declaration.slots else file.concurrency.max
     values: dict[str, object] = {
         "predictor": predictor,
         "image": file.image or file.model,
         "build": _translate_build(file.build, dict(map(split_line, file.environment))),
         "weights": translate_weights(file.weights),
-        "serve": ServeSpec.model_validate({**_DEFAULTS, "concurrency": slots}),
+        "serve": ServeSpec.model_validate({**_DEFAULTS, "concurrency": _count_slots(file, declaration)}),
     }
     return Translation(values, (*_list_notices(file), *_list_slot_notices(file, declaration)))
+
+
+def _count_slots(file: CogFile, declaration: Declaration | None) -> int:
+    """Give the number of slots: as in Cog, what stands in the file counts, even if the code says another."""
+    if declaration is None or declaration.slots is None or _has_slots(file):
+        return file.concurrency.max
+    return declaration.slots
+
+
+def _has_slots(file: CogFile) -> bool:
+    return "max" in file.concurrency.model_fields_set
 
 
 def _translate_build(build: CogBuild, environment: dict[str, str]) -> BuildSpec:
@@ -93,8 +103,9 @@ def _list_slot_notices(file: CogFile, declaration: Declaration | None) -> Iterat
             f"the max of @concurrent at {declaration.place} cannot be read: it has to be a whole number, written out."
         )
         yield Notice(("run" if file.run else "predict",), text)
-    if "max" in file.concurrency.model_fields_set:
-        effect = "@concurrent(max=N) says it already" if declaration and declaration.slots else "use @concurrent(max=N)"
+    if _has_slots(file):
+        is_declared = declaration is not None and declaration.slots is not None
+        effect = "@concurrent(max=N) has no effect beside it" if is_declared else "use @concurrent(max=N)"
         yield Notice(("concurrency", "max"), f'deprecated field "concurrency.max": {effect}.')
 
 
