@@ -41,7 +41,7 @@ _RUNTIME_MODULES: Final = (
     "structlog, urllib3, uvicorn.main, uvloop, yaml"
 )
 # Their wheels hold debug symbols: 16 MB of 20.
-_UNSTRIPPED: Final = ("httptools", "uvloop", "yaml")
+_UNSTRIPPED: Final = ("httptools", "msgspec", "psutil", "uvloop", "yaml")
 
 
 def choose_image(build: BuildSpec, facts: BuildFacts) -> str:
@@ -169,8 +169,8 @@ def _make_runtime_block(build: BuildSpec, facts: BuildFacts, uv: UvRun) -> Block
     more = [f"PYTHONDONTWRITEBYTECODE= {_python(f'import {_RUNTIME_MODULES}')}"]
     comment = "What servekit needs to serve: the same for all projects, so it comes before what is a project's own.\n"
     if facts.has_mounts and _is_plain_python(build, facts):
-        more.append(_strip())
-        comment += "Some of it comes with 16 MB of debug symbols, which go. "
+        more += [_strip(), _drop_sources()]
+        comment += "Some of it comes with 17 MB of debug symbols and sources for compilers, which go.\n"
     return Block(
         f"{comment}Importing it compiles what it uses of the standard library.",
         (Run((*install.commands, *more), mounts=install.mounts),),
@@ -179,6 +179,11 @@ def _make_runtime_block(build: BuildSpec, facts: BuildFacts, uv: UvRun) -> Block
 
 def _python(code: str) -> str:
     return f"python -c {quote_word(code)}"
+
+
+def _drop_sources() -> str:
+    """Remove what only Cython and type checkers read, of these packages alone: a project's own come later."""
+    return r"find /usr/local/lib -regex '.*-packages/.*\.\(pyx\|pxd\|pyi\)' -delete"
 
 
 def _strip() -> str:

@@ -35,12 +35,14 @@ RUN echo servekit:x:10001: >> /etc/group \
 COPY --link --from=tools /usr/bin/tini /usr/bin/tini
 
 # What servekit needs to serve: the same for all projects, so it comes before what is a project's own.
-# Some of it comes with 16 MB of debug symbols, which go. Importing it compiles what it uses of the standard library.
+# Some of it comes with 17 MB of debug symbols and sources for compilers, which go.
+# Importing it compiles what it uses of the standard library.
 RUN --mount=type=bind,from=tools,source=/usr,target=/tools \
     --mount=type=cache,target=/var/cache/uv \
     /tools/local/bin/uv pip install "fastapi>=0.120" "uvloop>=0.22; sys_platform != 'win32'" \
  && PYTHONDONTWRITEBYTECODE= python -c "import argparse, ctypes, difflib, fastapi, jsonschema_rs, msgspec, prometheus_client, psutil, python_multipart, structlog, urllib3, uvicorn.main, uvloop, yaml" \
- && find /usr/local/lib -regex '.*-packages/\(httptools\|uvloop\|yaml\)/.*\.so' -exec env LD_LIBRARY_PATH=/tools/lib/$(uname -m)-linux-gnu /tools/bin/strip --strip-unneeded {} +
+ && find /usr/local/lib -regex '.*-packages/\(httptools\|msgspec\|psutil\|uvloop\|yaml\)/.*\.so' -exec env LD_LIBRARY_PATH=/tools/lib/$(uname -m)-linux-gnu /tools/bin/strip --strip-unneeded {} + \
+ && find /usr/local/lib -regex '.*-packages/.*\.\(pyx\|pxd\|pyi\)' -delete
 
 # servekit itself, at the version that builds. It changes less often than what a project needs.
 RUN --mount=type=bind,source=.servekit/servekit-1.2.3-py3-none-any.whl,target=/run/servekit/servekit-1.2.3-py3-none-any.whl \

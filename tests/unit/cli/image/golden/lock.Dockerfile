@@ -35,13 +35,15 @@ RUN echo servekit:x:10001: >> /etc/group \
 COPY --link --from=tools /usr/bin/tini /usr/bin/tini
 
 # What servekit needs to serve: the same for all projects, so it comes before what is a project's own.
-# Some of it comes with 16 MB of debug symbols, which go. Importing it compiles what it uses of the standard library.
+# Some of it comes with 17 MB of debug symbols and sources for compilers, which go.
+# Importing it compiles what it uses of the standard library.
 RUN --mount=type=bind,source=.servekit/install/runtime.lock,target=/run/servekit/install/runtime.lock \
     --mount=type=bind,from=tools,source=/usr,target=/tools \
     --mount=type=cache,target=/var/cache/uv \
     /tools/local/bin/uv pip install --require-hashes -r /run/servekit/install/runtime.lock \
  && PYTHONDONTWRITEBYTECODE= python -c "import argparse, ctypes, difflib, fastapi, jsonschema_rs, msgspec, prometheus_client, psutil, python_multipart, structlog, urllib3, uvicorn.main, uvloop, yaml" \
- && find /usr/local/lib -regex '.*-packages/\(httptools\|uvloop\|yaml\)/.*\.so' -exec env LD_LIBRARY_PATH=/tools/lib/$(uname -m)-linux-gnu /tools/bin/strip --strip-unneeded {} +
+ && find /usr/local/lib -regex '.*-packages/\(httptools\|msgspec\|psutil\|uvloop\|yaml\)/.*\.so' -exec env LD_LIBRARY_PATH=/tools/lib/$(uname -m)-linux-gnu /tools/bin/strip --strip-unneeded {} + \
+ && find /usr/local/lib -regex '.*-packages/.*\.\(pyx\|pxd\|pyi\)' -delete
 
 # servekit itself, at the version that builds. It changes less often than what a project needs.
 RUN --mount=type=bind,from=tools,source=/usr,target=/tools \
