@@ -68,9 +68,9 @@ def _explain_mount(said: str, _: ContainerRequest, __: str | None) -> ServekitEr
 
 # What Docker 20.10 to 28 and Podman 4 say; the order is from the special to the general.
 _EXPLANATIONS: Final[tuple[tuple[str, Callable[[str, ContainerRequest, str | None], ServekitError]], ...]] = (
-    (r"port is already allocated|address already in use|failed to bind host port", _explain_taken_port),
     (r"cannot assign requested address", _explain_address),
-    (r"expose privileged port|bind: permission denied", _explain_port_right),
+    (r"expose privileged port|bind( host port .*)?: permission denied", _explain_port_right),
+    (r"port is already allocated|address already in use|failed to bind host port", _explain_taken_port),
     (r"could not select device driver|unresolvable CDI devices", _explain_no_toolkit),
     (r"nvidia-container-cli|nvidia-container-runtime", _explain_driver),
     (r"bind source path does not exist|statfs .*no such file", _explain_mount),

@@ -44,17 +44,32 @@ def test_a_port_that_another_program_has() -> None:
     assert "another program has it" in str(explain("address already in use"))
 
 
-def test_an_address_that_is_not_the_hosts() -> None:
-    error = explain("Error starting userland proxy: listen tcp4 10.0.0.9:5000: bind: cannot assign requested address")
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Error starting userland proxy: listen tcp4 10.0.0.9:5000: bind: cannot assign requested address",
+        "failed to bind host port for 10.0.0.9:5000:172.17.0.2:5000/tcp: cannot assign requested address",
+    ],
+)
+def test_an_address_that_is_not_the_hosts(said: str) -> None:
+    error = explain(said)
 
     assert isinstance(error, ListenError)
     assert "10.0.0.9 is not an address of the engine's host" in str(error)
 
 
-def test_a_port_that_takes_rights() -> None:
-    assert isinstance(
-        explain("error while calling PortManager.AddPort(): cannot expose privileged port 80"), ListenError
-    )
+@pytest.mark.parametrize(
+    "said",
+    [
+        "error while calling PortManager.AddPort(): cannot expose privileged port 80",
+        "failed to bind host port for 0.0.0.0:80:172.17.0.2:5000/tcp: permission denied",
+    ],
+)
+def test_a_port_that_takes_rights(said: str) -> None:
+    error = explain(said)
+
+    assert isinstance(error, ListenError)
+    assert "may not listen" in str(error)
 
 
 @pytest.mark.parametrize(
