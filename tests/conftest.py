@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import pytest
 import yaml
-from pools import RunPool
+from pools import RunPool, opened
 
 from servekit.runtime.observer import PoolObserver
 from servekit.runtime.pool import Pool
@@ -71,12 +71,7 @@ def run_pool(make_project: MakeProject) -> RunPool:
     ) -> AsyncGenerator[Pool]:
         spec = make_project(code, predictor=predictor, **serve)
         pool = Pool(spec, python=sys.executable, observer=observer, devices=devices)
-        try:
-            await pool.start()
-            pool.set_up()
-            await pool.ready()
+        async with opened(pool):
             yield pool
-        finally:
-            await pool.close()
 
     return run

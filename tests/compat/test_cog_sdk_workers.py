@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pytest
 from cog_projects import write_cog_project
-from pools import begun, ended, start
+from pools import begun, ended, opened, start
 
 from servekit.errors import PredictorError
 from servekit.runtime.pool import Pool
@@ -71,13 +71,8 @@ async def run_cog(root: Path, code: str, isolation: Isolation = "process", **opt
     spec = write_cog_project(root, code, **options)
     serve = spec.serve.model_copy(update={"isolation": isolation})
     pool = Pool(spec.model_copy(update={"serve": serve}), python=sys.executable)
-    try:
-        await pool.start()
-        pool.set_up()
-        await pool.ready()
+    async with opened(pool):
         yield pool
-    finally:
-        await pool.close()
 
 
 async def run(pool: Pool, *, context: dict[str, Any] | None = None, **values: Any) -> Prediction:
