@@ -262,3 +262,14 @@ def test_a_url_path_is_written_when_it_is_converted(tmp_path: Path) -> None:
         assert path.convert() is local
     path.unlink()
     assert not local.exists()
+
+
+def test_a_url_path_that_cannot_be_read_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with (tmp_path / "source").open("wb") as unreadable:
+        path = cog.URLPath(source="https://example.invalid/a.png", filename="a.png", fileobj=unreadable)
+
+        with pytest.raises(OSError, match="read"):
+            path.convert()
+
+    assert [file.name for file in tmp_path.iterdir()] == ["source"]

@@ -104,7 +104,11 @@ class URLPath(types.Path):
         """Return the local file, written at the first call. Whoever calls this removes it, with `unlink`."""
         if self._converted is None:
             with tempfile.NamedTemporaryFile(suffix=self.filename, delete=False) as file:
-                shutil.copyfileobj(self._fileobj, file, _CHUNK_BYTES)
+                try:
+                    shutil.copyfileobj(self._fileobj, file, _CHUNK_BYTES)
+                except BaseException:
+                    Path(file.name).unlink()
+                    raise
             self._converted = types.Path(file.name)
         return self._converted
 

@@ -46,7 +46,7 @@ class Resolver:
             message = f"{_MAX_LOOK_UPS} other names are being looked up, and the resolver does not answer"
             raise TargetError(message)
         loop = asyncio.get_running_loop()
-        self._look_ups[key] = loop.create_future()
+        answer: asyncio.Future[list[str] | TargetError] = loop.create_future()
 
         def run() -> None:
             found: list[str] | TargetError
@@ -60,7 +60,8 @@ class Resolver:
                 loop.call_soon_threadsafe(self._settle, key, found)
 
         threading.Thread(target=run, name="servekit-webhook-resolver", daemon=True).start()
-        return self._look_ups[key]
+        self._look_ups[key] = answer  # not before: a thread that cannot be started would never settle it
+        return answer
 
     def _settle(self, key: tuple[str, int], found: list[str] | TargetError) -> None:
         self._look_ups.pop(key).set_result(found)

@@ -79,6 +79,21 @@ async def test_a_resolver_that_hangs_holds_up_other_names_only_when_there_are_ma
     await asyncio.gather(*slow)
 
 
+@pytest.mark.usefixtures("system")
+async def test_a_thread_that_cannot_be_started_costs_one_try_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        message = "can't start new thread"
+        raise RuntimeError(message)
+
+    resolver = Resolver()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start"):
+            await resolver.resolve(to("a.test"))
+
+    assert await asyncio.wait_for(resolver.resolve(to("a.test")), 30) == ["a.test:80"]
+
+
 async def test_a_resolver_that_fails_is_told(system: SlowResolver) -> None:
     with pytest.raises(TargetError, match="out of order"):
         await Resolver().resolve(to("broken.test"))
