@@ -22,12 +22,15 @@ class Loader:
         reading: How its signature is read.
         imports: Has what its code imports be there until the block ends.
         environment: Returns the environment variables for its process, given those of the server.
+        adopts_threads: Threads of its own that a sync predictor starts work for the prediction that runs, if there
+            is never more than one in the process.
     """
 
     load: Callable[[str, Path], LoadedPredictor]
     reading: Reading
     imports: Callable[[], AbstractContextManager[None]]
     environment: Callable[[Mapping[str, str]], dict[str, str]]
+    adopts_threads: bool = False
 
 
 def find_loader(dialect: Dialect) -> Loader:
@@ -39,4 +42,4 @@ def find_loader(dialect: Dialect) -> Loader:
     from servekit.compat.predictor import load_cog_predictor  # noqa: PLC0415
     from servekit.compat.reading import CogReading  # noqa: PLC0415
 
-    return Loader(load_cog_predictor, CogReading(), importable_cog, add_cog_to_environment)
+    return Loader(load_cog_predictor, CogReading(), importable_cog, add_cog_to_environment, adopts_threads=True)

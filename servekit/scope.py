@@ -2,14 +2,16 @@
 
 The scope travels in a `contextvars.Context`: whatever runs in the Context of a prediction (its
 `predict`, every step of its generator, tasks it makes, threads it was carried to by
-`servekit.propagate` and friends) finds the same scope, and nothing else does.
+`servekit.propagate` and friends) finds the same scope, and nothing else does. Only a prediction that has
+its process to itself may adopt the threads whose Context holds none.
 """
 
 import math
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +19,18 @@ from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from servekit.errors import NoScopeError
 
-__all__ = ["EventSink", "MetricMode", "Scope", "bind_sink", "current_scope", "current_sink", "enter_scope"]
+__all__ = [
+    "EventSink",
+    "MetricMode",
+    "Scope",
+    "adopt_threads",
+    "bind_sink",
+    "current_scope",
+    "current_sink",
+    "enter_scope",
+    "redirected",
+    "release_threads",
+]
 
 MetricMode = Literal["replace", "increment", "append"]
 
@@ -180,6 +193,8 @@ def _merge_metric(old: Any, name: str, value: Any, mode: MetricMode) -> Any:
 
 _scope: ContextVar[Scope] = ContextVar("servekit_scope")
 _sink: ContextVar[EventSink] = ContextVar("servekit_sink")
+_adopter: tuple[Scope, EventSink] | None = None
+"""The prediction that code without a Context of any prediction works for."""
 
 
 def current_scope() -> Scope:
@@ -191,6 +206,9 @@ def current_scope() -> Scope:
     try:
         return _scope.get()
     except LookupError:
+        adopter = _adopter
+        if adopter is not None:
+            return adopter[0]
         message = (
             "there is no prediction here. current_scope() works inside predict() and what it calls; "
             "a thread of your own does not see it. Wrap its function in servekit.propagate(fn), "
@@ -210,6 +228,36 @@ def bind_sink(sink: EventSink) -> None:
     _sink.set(sink)
 
 
+@contextmanager
+def redirected(sink: EventSink) -> Generator[None]:
+    """Send what this Context prints to `sink` until the block ends."""
+    token = _sink.set(sink)
+    try:
+        yield
+    finally:
+        _sink.reset(token)
+
+
 def current_sink() -> EventSink | None:
     """Return where the calling Context's output goes, or None outside predictions and setup."""
-    return _sink.get(None)
+    sink = _sink.get(None)
+    if sink is not None:
+        return sink
+    adopter = _adopter
+    return None if adopter is None else adopter[1]
+
+
+def adopt_threads(scope: Scope, sink: EventSink) -> None:
+    """Have all code of this process whose Context holds no prediction work for this one, until `release_threads`.
+
+    Only for a process in which one prediction runs at a time: among several it would be a guess.
+    """
+    global _adopter  # noqa: PLW0603 - the process is what is adopted
+    _adopter = scope, sink
+
+
+def release_threads(scope: Scope) -> None:
+    """End what `adopt_threads` began, unless another prediction has begun it anew."""
+    global _adopter  # noqa: PLW0603 - as above
+    if _adopter is not None and _adopter[0] is scope:
+        _adopter = None

@@ -62,7 +62,7 @@ async def _serve(settings: WorkerSettings, connection: socket.socket) -> bool:
         worker.close()
 
     link: SocketLink[ToServer, ToWorker] = SocketLink(decode_to_worker)
-    worker = Worker(settings, link)
+    worker = Worker(settings, link, has_own_process=True)
     link.attach(worker.handle, on_closed)
     await asyncio.get_running_loop().create_connection(lambda: link, sock=connection)
     worker.load()

@@ -30,7 +30,7 @@ from servekit.runtime.logs import PredictionSink
 from servekit.runtime.protocol import Completed, Outputs, Run, ToServer
 from servekit.runtime.settings import WorkerSettings
 from servekit.runtime.text import clean
-from servekit.scope import Scope, enter_scope
+from servekit.scope import Scope, adopt_threads, enter_scope, release_threads
 from servekit.signature import Signature
 from servekit.threads import ContextThreadPoolExecutor, ThreadBridge
 
@@ -42,6 +42,7 @@ _T = TypeVar("_T")
 class Surroundings(Protocol):
     """What a prediction needs of its worker."""
 
+    adopts_threads: bool
     settings: WorkerSettings
     signature: Signature
     predict: Callable[..., Any]
@@ -96,6 +97,8 @@ class Execution:
         """Begin, in a Context that holds nothing but this prediction's scope."""
         context = contextvars.Context()
         context.run(enter_scope, self._scope, self._sink)
+        if self._worker.adopts_threads:
+            adopt_threads(self._scope, self._sink)
         signature = self._worker.signature
         if not signature.is_async and not signature.streams:
             self._worker.executor.submit(context.run, self._in_thread)
@@ -304,6 +307,8 @@ class Execution:
 
     def _finish(self, completed: Completed) -> None:
         self._sink.close()
+        if self._worker.adopts_threads:
+            release_threads(self._scope)
         completed.has_files = self._scope.has_files
         self._worker.post(completed)
         self._worker.ended(self._run.key)

@@ -63,6 +63,7 @@ class Worker:
     Args:
         settings: What the spec says of workers.
         link: Where messages for the server go.
+        has_own_process: Nothing else of servekit's lives in this process.
     """
 
     settings: WorkerSettings
@@ -70,8 +71,10 @@ class Worker:
     predict: Callable[..., Any]
     executor: ContextThreadPoolExecutor
 
-    def __init__(self, settings: WorkerSettings, link: Link[ToServer]) -> None:
+    def __init__(self, settings: WorkerSettings, link: Link[ToServer], *, has_own_process: bool = False) -> None:
         self.settings = settings
+        self.adopts_threads = False
+        self._runs_one = has_own_process and settings.concurrency == 1
         self.executor = ContextThreadPoolExecutor(settings.concurrency, thread_name_prefix="predict")
         self.post = link.post
         self.closed = asyncio.Event()
@@ -162,6 +165,7 @@ class Worker:
             self._imports.enter_context(loader.imports())
             loaded = await self._in_thread(loader.load, self.settings.predictor, Path(self.settings.root))
             self.signature = inspect_signature(loaded.predict, loaded.reference, loader.reading)
+            self.adopts_threads = loader.adopts_threads and self._runs_one and not self.signature.is_async
         except BaseException as error:  # noqa: BLE001 - the border to the author's module
             self._give_up("load", error)
             return

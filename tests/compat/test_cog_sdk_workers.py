@@ -111,6 +111,53 @@ async def test_a_cog_project_runs_as_it_is(
     assert importlib.util.find_spec("cog") is None
 
 
+THREADS = """
+    import os, threading
+    from concurrent.futures import ThreadPoolExecutor
+    from cog import BaseRunner, current_scope
+    from cog.mode import Mode
+    from cog.suppress_output import suppress_output
+
+    def work(name):
+        print(f"{name} in a thread")
+        current_scope().record_metric("words.made", 1, mode="incr")
+
+    class Runner(BaseRunner):
+        def setup(self):
+            self.threads = ThreadPoolExecutor(1)
+            self.threads.submit(int).result()
+
+        def run(self, name: str) -> str:
+            self.threads.submit(work, name).result()
+            own = threading.Thread(target=work, args=[name])
+            own.start()
+            own.join()
+            with suppress_output():
+                print("unheard")
+                os.write(1, b"unheard")
+                self.record_metric("kept", True)
+            print("heard")
+            return str(Mode.PREDICT)
+"""
+
+
+async def test_threads_of_a_sync_predictor_work_for_the_prediction_that_runs(tmp_path: Path) -> None:
+    async with run_cog(tmp_path / "project", THREADS) as pool:
+        predictions = [await run(pool, name=name) for name in ("a", "b")]
+
+    assert [each.logs for each in predictions] == [f"{name} in a thread\n" * 2 + "heard\n" for name in ("a", "b")]
+    assert [each.metrics["words"] for each in predictions] == [{"made": 2}] * 2
+    assert all(each.metrics["kept"] for each in predictions)
+
+
+async def test_threads_of_several_predictions_in_a_process_work_for_none(tmp_path: Path) -> None:
+    async with run_cog(tmp_path / "project", THREADS, slots=2) as pool:
+        prediction = await run(pool, name="a")
+
+    assert prediction.logs == "heard\n"
+    assert "words" not in prediction.metrics
+
+
 async def test_a_program_that_the_model_starts_can_import_cog(tmp_path: Path) -> None:
     async with run_cog(tmp_path / "project", EVERYTHING) as pool:
         assert (await run(pool, what="child")).output == b'"cog\\n"'
