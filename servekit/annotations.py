@@ -108,13 +108,18 @@ def narrow(annotation: Any, field: InputField) -> Any:
     Raises:
         SignatureError: A limit cannot apply to this annotation; the message does not name the parameter.
     """
+    limited = annotation
     for change, needs in _changes(field):
-        changed = _change(annotation, change)
+        changed = _change(limited, change)
         if changed is None:
             message = f"{needs}; the annotation is {show_annotation(annotation)}"
             raise SignatureError(message)
-        annotation = changed
-    return annotation if field.choices is None else _choose(annotation, field.choices)
+        limited = changed
+    if field.choices is None:
+        return limited
+    chosen = _choose(annotation, field.choices)
+    _check_choices(limited, field.choices)
+    return chosen  # whose values are within the limits
 
 
 class SchemaGenerator(GenerateJsonSchema):
@@ -204,6 +209,17 @@ def _choose(annotation: Any, choices: Sequence[Any]) -> Any:
         raise SignatureError(message)
     allowed = cast("Any", Literal)[tuple(kind(choice) for choice in choices)]
     return _change(annotation, lambda leaf: allowed if leaf is kind else None)
+
+
+def _check_choices(limited: Any, choices: Sequence[Any]) -> None:
+    """Refuse choices that the limits beside them do not allow."""
+    adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(limited)
+    for choice in choices:
+        try:
+            adapter.validate_python(choice)
+        except pydantic.ValidationError as error:
+            message = f"choices has {choice!r}, which the limits beside it do not allow: {error.errors()[0]['msg']}"
+            raise SignatureError(message) from error
 
 
 def _change(annotation: Any, change: _Change) -> Any:

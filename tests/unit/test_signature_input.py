@@ -334,6 +334,11 @@ def test_the_limits_of_an_input_hold(annotation: Any, field: Any, good: str, bad
         (str, Input(regex="("), "is not a regular expression"),
         (str, Input(choices=[]), "choices is empty"),
         (str, Input(choices=["a", 1]), "choices has 1, which is not str"),
+        (
+            int,
+            Input(ge=1, choices=[1, 0]),
+            "choices has 0, which the limits beside it do not allow: Input should",
+        ),
         (Colour, Input(choices=["red"]), "choices needs the annotation str"),
         (int | str, Input(choices=["a"]), "choices needs the annotation str"),
         (int, Input(0, ge=1), "the default 0, which does not fit: expected at least 1"),
@@ -505,3 +510,9 @@ def test_a_default_model_is_not_shared_between_predictions() -> None:
     signature.decode_input(b"{}")["x"].x = 5
 
     assert signature.decode_input(b"{}") == {"x": Box(x=1)}
+
+
+def test_limits_beside_choices_say_no_more_than_the_choices() -> None:
+    plain, limited = Input(choices=[1, 2]), Input(ge=1, le=4, choices=[1, 2])
+
+    assert signature_of(int, limited).input_schema == signature_of(int, plain).input_schema
