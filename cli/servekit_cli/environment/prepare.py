@@ -17,7 +17,7 @@ from servekit_cli.environment.cache import cache_directory, keep
 from servekit_cli.environment.interpreter import find_interpreter, running_version
 from servekit_cli.environment.pruning import mark_used, prune
 from servekit_cli.environment.requirements import Dependencies, read_dependencies, read_worker_requirements
-from servekit_cli.environment.uv import UvError, run_uv
+from servekit_cli.environment.uv import UvError, exclude, run_uv
 from servekit_cli.terminal import show_progress
 
 __all__ = ["needs_environment", "prepare_environment"]
@@ -114,11 +114,7 @@ def _what_to_install(target: Path, plan: _Plan) -> list[str]:
         run_uv("export", *options, "--project", plan.dependencies.locked_project, "--output-file", exported)
         files.append(exported)
     arguments = [argument for file in files for argument in ("--requirement", str(file))]
-    if plan.excluded:
-        excluded = target / "excluded-packages.txt"
-        excluded.write_text("\n".join(plan.excluded) + "\n", encoding="utf-8")
-        arguments += ["--excludes", str(excluded)]
-    return arguments
+    return [*arguments, *exclude(plan.excluded, target / "excluded-packages.txt")]
 
 
 def _add_servekit(target: Path) -> None:

@@ -2,10 +2,12 @@
 
 import os
 import subprocess
+from collections.abc import Sequence
+from pathlib import Path
 
 from servekit.errors import EnvironmentBuildError
 
-__all__ = ["UvError", "run_uv"]
+__all__ = ["UvError", "exclude", "run_uv"]
 
 
 class UvError(Exception):
@@ -54,3 +56,16 @@ def run_uv(
     if done.returncode:
         raise UvError(done.stderr.strip())
     return done.stdout
+
+
+def exclude(packages: Sequence[str], file: Path) -> list[str]:
+    """Return the arguments by which uv leaves packages out, whoever depends on them.
+
+    Args:
+        packages: Their names; with none there are no arguments.
+        file: Where they are written for uv.
+    """
+    if not packages:
+        return []
+    file.write_text("".join(f"{name}\n" for name in packages), encoding="utf-8")
+    return ["--excludes", str(file)]

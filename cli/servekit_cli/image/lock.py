@@ -20,7 +20,7 @@ from typing import Any, Final
 from servekit.errors import EnvironmentBuildError
 from servekit.spec import Spec
 from servekit_cli.environment.requirements import Dependencies, read_dependencies, read_server_requirements
-from servekit_cli.environment.uv import UvError, run_uv
+from servekit_cli.environment.uv import UvError, exclude, run_uv
 from servekit_cli.image.facts import DEFAULT_PYTHON
 from servekit_cli.image.lockfile import Pin, parse_pins, read_inputs, read_runtime, render_lock
 
@@ -142,7 +142,7 @@ def _resolve(
     listed = folder / LOCK_NAME
     listed.write_text("".join(pin.text for pin in preferred), encoding="utf-8")  # what is there is preferred
     files = [os.path.relpath(file, spec.root) for file in dependencies.files]
-    options = (*_COMPILE, *_describe_target(spec), *_exclude(spec, folder))
+    options = (*_COMPILE, *_describe_target(spec), *exclude(spec.provided_packages, folder / "excluded.txt"))
     run_uv(*options, "--generate-hashes", "--output-file", listed, "-", *files, cwd=spec.root, stdin=_lines(named))
     pins = parse_pins(listed.read_text(encoding="utf-8"))
     if spec.build.python_project:
@@ -162,14 +162,6 @@ _ALWAYS: Final = "python_version > '0'"
 def _describe_target(spec: Spec) -> list[str]:
     options = ["--python-version", _python_version(spec)]
     return [*options, "--default-index", spec.build.index] if spec.build.index else options
-
-
-def _exclude(spec: Spec, folder: Path) -> list[str]:
-    if not spec.provided_packages:
-        return []
-    excluded = folder / "excluded.txt"
-    excluded.write_text(_lines(spec.provided_packages), encoding="utf-8")
-    return ["--excludes", str(excluded)]
 
 
 def _python_version(spec: Spec) -> str:
