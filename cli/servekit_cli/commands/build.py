@@ -1,6 +1,7 @@
 """`servekit build`."""
 
 import os
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _MEGABYTE = 1e6
+_PLATFORM = re.compile(r"(linux/)?(386|amd64|arm|arm64|ppc64le|riscv64|s390x)(/v[0-9]+)?")
+"""The processors that official Python images exist for."""
 _PROGRESS = ("auto", "tty", "plain", "quiet")
 
 
@@ -80,6 +83,10 @@ def run(
 
     if progress not in _PROGRESS:
         raise UsageError(f"--progress is {progress!r}; expected is one of {', '.join(_PROGRESS)}.")
+    if platform is not None and not _PLATFORM.fullmatch(platform):
+        raise UsageError(f"--platform is {platform!r}; expected is one such as linux/amd64 or linux/arm64.")
+    if sbom is not None and not os.access(sbom.parent, os.W_OK):
+        raise UsageError(f"--sbom is {sbom}, and nothing can be written to {sbom.parent}. Name another file.")
     spec = load_spec(file)
     secrets = read_secrets(secret or ())
     if dry_run is not None:

@@ -137,6 +137,11 @@ _KNOWN: Final = (
         "There is no version {} for this Python. Use one that exists, or another build.python_version.",
     ),
     _known(
+        r"[Bb]ecause you require (?P<name>fastapi|jsonschema-rs|msgspec|pydantic|pyyaml|structlog|uvicorn)[<>=~!]"
+        r"\S+ and (?P=name)[<>=~!]\S+, we can conclude that your requirements are unsatisfiable",
+        "servekit itself is installed beside the model, and needs another {} than it. Loosen the model's requirement.",
+    ),
+    _known(
         r"requirements are unsatisfiable|ResolutionImpossible",
         "The requirements contradict each other, as the lines above say. Loosen one of them.",
     ),

@@ -125,9 +125,11 @@ def _registry_faults(engine: Engine, target: ImageName, doing: str) -> Generator
 
 
 def _explain(target: ImageName, doing: str, words: str) -> ImageError:
+    if _MISSING_HERE.search(words):  # which no registry was asked for
+        return ImageError(f"There is no image {target} here.\nBuild it first: servekit build -t {target}")
     remedy = next((remedy for pattern, remedy in _REMEDIES if pattern.search(words)), "")
     text = f"{target} could not be {doing}. The registry says: {words}"
-    return ImageError(f"{text}\n{remedy.format(host=_host(target), name=target)}".rstrip())
+    return ImageError(f"{text}\n{remedy.format(host=_host(target))}".rstrip())
 
 
 def _host(target: ImageName) -> str:
@@ -138,8 +140,8 @@ def _remedy(pattern: str, remedy: str) -> tuple[re.Pattern[str], str]:
     return re.compile(pattern, re.IGNORECASE), remedy
 
 
+_MISSING_HERE: Final = re.compile("does not exist locally|No such image", re.IGNORECASE)
 _REMEDIES: Final = (
-    _remedy("does not exist locally|No such image", "Build it first: servekit build -t {name}"),
     _remedy(
         "unauthorized|authentication required|no basic auth|access.* denied|denied:",
         "Log in with an account that may do this: docker login {host}",

@@ -82,6 +82,7 @@ def prepare_build(spec: Spec, engine: EngineFacts, weights: Iterable[WeightFile]
         weights = resolve_weights(spec)  # whoever writes it does not know the name of a weights image
     weights = tuple(weights)
     project = find_project_files(spec.root, _list_weight_paths(spec))
+    _check_predictor(spec, project)
     lock = read_lock(spec)
     own = find_own_source()
     runtime = read_server_requirements()
@@ -114,6 +115,19 @@ def prepare_build(spec: Spec, engine: EngineFacts, weights: Iterable[WeightFile]
         *(ContextEntry(f"weights/{file.target}", source=file.path) for file in weights),
     )
     return Preparation(dockerfile, entries, tuple(_list_notes(spec, project, lock)))
+
+
+def _check_predictor(spec: Spec, project: ProjectFiles) -> None:
+    """Refuse at once what a container would refuse at the end of the build: a predictor whose file is not in it."""
+    place = Path(spec.predictor.rpartition(":")[0])
+    file = place.as_posix()
+    if place.suffix != ".py" or not (spec.root / place).is_file() or file.startswith(("/", "../")):
+        return  # a module, or a file that is not there, of which the import says more
+    if all(each.path != file for each in project.files):
+        raise ImageBuildError(
+            f"{file}, which is the predictor, does not get into the image: .dockerignore leaves it out.\n"
+            f"Take the line out that does so, or add one behind it: !{file}"
+        )
 
 
 def _list_weight_paths(spec: Spec) -> Iterator[str]:

@@ -78,3 +78,22 @@ def test_bad_use_exits_with_2(arguments: list[str]) -> None:
     done = run(*arguments)
 
     assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "message"),
+    [
+        ("--progress", "loud", "expected is one of auto, tty, plain, quiet"),
+        ("--platform", "linux/foo", "expected is one such as linux/amd64 or linux/arm64"),
+        ("--sbom", "/nowhere/sbom.json", "nothing can be written to /nowhere"),
+    ],
+)
+def test_a_flag_of_build_that_cannot_work_is_refused_before_the_build(
+    tmp_path: Path, flag: str, value: str, message: str
+) -> None:
+    (tmp_path / "servekit.yaml").write_text("predictor: predict.py:Predictor\n")
+
+    done = run("build", "--file", str(tmp_path), flag, value)
+
+    assert done.returncode == errors.UsageError.exit_code
+    assert message in done.stderr

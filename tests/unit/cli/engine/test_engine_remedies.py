@@ -60,6 +60,7 @@ REMEDIES = {
     "pip-version-missing": "There is no version idna==99.0",
     "program-missing": "The image has no program nosuchprogram.",
     "uv-certificate": "--secret id=ca,src=",
+    "uv-conflict-with-servekit": "servekit itself is installed beside the model, and needs another pydantic than it.",
     "uv-conflict": "The requirements contradict each other",
     "uv-forbidden": "The index wants a login.",
     "uv-hash": "idna==3.10 is not what the lock was made from.",

@@ -45,6 +45,13 @@ def test_a_context_holds_the_dockerfile_the_project_and_servekit(project: Path) 
     assert any(re.fullmatch(r"\.servekit/servekit-.*\.whl", entry.path) for entry in preparation.entries)
 
 
+def test_a_predictor_that_dockerignore_leaves_out_is_told_before_the_build(project: Path) -> None:
+    (project / ".dockerignore").write_text("*.py\n")
+
+    with pytest.raises(ImageBuildError, match=r"predict\.py, which is the predictor, does not get into the image"):
+        prepare(load(project))
+
+
 def test_a_spec_of_another_name_gets_the_one_that_the_image_looks_for(project: Path) -> None:
     (project / "other.yaml").write_text("predictor: predict.py:Other\n")
 
