@@ -15,10 +15,12 @@ Cancelation sets the scope's flag and then interrupts: a task by `task.cancel()`
 import asyncio
 import contextvars
 import inspect
+import itertools
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -27,7 +29,7 @@ from servekit.runtime.failure import author_traceback, describe
 from servekit.runtime.files import FileSource
 from servekit.runtime.interrupt import ThreadInterrupt
 from servekit.runtime.logs import PredictionSink
-from servekit.runtime.protocol import Completed, Outputs, Run, ToServer
+from servekit.runtime.protocol import Completed, Log, Metric, Outputs, Run, ToServer
 from servekit.runtime.settings import WorkerSettings
 from servekit.runtime.text import clean
 from servekit.scope import Scope, adopt_threads, enter_scope, release_threads
@@ -85,7 +87,9 @@ class Execution:
         )
         self._task: asyncio.Task[None] | None = None
         self._task_began = False
-        self._bridge: ThreadBridge[bytes] | None = None
+        self._bridge: ThreadBridge[bytes | Log | Metric] | None = None
+        self._bridge_thread: int | None = None
+        self._has_notes = False
         self._resumed: asyncio.Future[None] | None = None  # there while it is paused
         self._started_at = time.perf_counter()
         self._count = 0
@@ -205,13 +209,26 @@ class Execution:
                     items = await self._bridge.next_batch()
                 except StopAsyncIteration:
                     return
-                self._worker.post(Outputs(self._run.key, items))
+                for message in self._in_messages(items):
+                    self._worker.post(message)
                 await self._may_go_on()
         finally:
             await self._bridge.aclose()
 
+    def _in_messages(self, items: list[bytes | Log | Metric]) -> Iterator[Outputs | Log | Metric]:
+        """Put items together into messages, up to the next thing that was logged or measured between them."""
+        if not self._has_notes:
+            yield Outputs(self._run.key, cast("list[bytes]", items))
+            return
+        for kind, group in itertools.groupby(items, type):
+            if kind is bytes:
+                yield Outputs(self._run.key, cast("list[bytes]", list(group)))
+            else:
+                yield from cast("Iterator[Log | Metric]", group)
+
     def _steps(self) -> Iterator[bytes]:
         """A generator's items, encoded in its own thread."""
+        self._bridge_thread = threading.get_ident()
         items = iter(self._worker.predict(**self._decode()))
         try:
             for item in items:
@@ -270,9 +287,16 @@ class Execution:
         if self._resumed is not None:
             await self._resumed
 
-    def _post(self, message: ToServer) -> None:
+    def _post(self, message: Log | Metric) -> None:
         """Post from wherever the author's code runs, whole or not at all."""
-        self._interrupt.shielded(self._worker.post, message)
+        is_between_items = self._bridge_thread == threading.get_ident()
+        self._interrupt.shielded(self._post_between_items if is_between_items else self._worker.post, message)
+
+    def _post_between_items(self, message: Log | Metric) -> None:
+        """Let a message take the way of the items, so that it overtakes none of them."""
+        assert self._bridge is not None
+        self._has_notes = True
+        self._bridge.put(message)
 
     # ------------------------------------------------------------------ ends
 

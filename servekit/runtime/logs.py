@@ -35,7 +35,7 @@ class PredictionSink:
 
     __slots__ = ("_dropped", "_is_open", "_key", "_left", "_max_bytes", "_metrics_left", "_post")
 
-    def __init__(self, key: int, post: Callable[[ToServer], None], max_bytes: int) -> None:
+    def __init__(self, key: int, post: Callable[[Log | Metric], None], max_bytes: int) -> None:
         self._key = key
         self._post = post
         self._max_bytes = max_bytes

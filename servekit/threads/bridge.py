@@ -26,7 +26,7 @@ class ThreadBridge(Generic[_T]):
     """The items of an iterable that is stepped in a thread, in batches or one by one.
 
     It is made anywhere, and starts when the consumer asks for the first item; from then on it belongs to
-    that event loop. Only `stop` may be called from other threads. The iterable is made, stepped and closed
+    that event loop. Only `stop` and `put` may be called from other threads. The iterable is made, stepped and closed
     by one thread under one Context.
 
     Args:
@@ -112,6 +112,13 @@ class ThreadBridge(Generic[_T]):
         What was produced until then can still be taken.
         """
         self._producer.stop()
+
+    def put(self, item: _T) -> None:
+        """Give the consumer an item between what the iterable has given and what it is going to give.
+
+        To be called by the iterable's own code, in its thread. It never waits: at the limit the next step does.
+        """
+        self._producer.put(item)
 
     async def aclose(self) -> None:
         """Stop the producer, drop what was not taken, and wait for its end.

@@ -122,6 +122,12 @@ class Producer(Generic[_T]):
 
     # ------------------------------------------------------------------ in the thread
 
+    def put(self, item: _T) -> None:
+        """Leave an item between those of the iterable, from inside a step of it. It does not wait for room."""
+        self.items.append(item)
+        if self.idle:
+            self._call_loop()
+
     def run(self) -> None:
         """Work off the stages; what strikes beside the `try` around each of them is caught here.
 

@@ -4,11 +4,11 @@ import asyncio
 import json
 
 import pytest
-from pools import RunPool
+from pools import RunPool, ended, start
 
 from servekit.runtime.handle import WorkerHandle
 from servekit.runtime.observer import PoolObserver
-from servekit.runtime.prediction import Prediction, Status
+from servekit.runtime.prediction import EventKind, Prediction, Status
 
 pytestmark = pytest.mark.parametrize("isolation", ["process", "thread"])
 
@@ -88,6 +88,29 @@ async def test_what_structlog_writes_lands_with_its_prediction_too(run_pool: Run
         lines = prediction.logs.splitlines()
         assert len(lines) == 43
         assert all(name in line for line in lines)
+
+
+STEADY = """
+    from servekit import current_scope
+    class Predictor:
+        {head} predict(self, count: int):
+            for number in range(count):
+                print(number)
+                current_scope().record_metric("number", number)
+                yield number
+            print("end")
+"""
+
+
+@pytest.mark.parametrize("head", ["def", "async def"])
+async def test_events_come_in_the_order_in_which_the_generator_made_them(
+    run_pool: RunPool, head: str, isolation: str
+) -> None:
+    async with run_pool(STEADY.format(head=head), isolation=isolation) as pool:
+        prediction = await ended(start(pool, count=300))
+
+    kinds = [EventKind(kind).name for kind in prediction.kinds]
+    assert kinds == ["START", *["LOG", "METRIC", "OUTPUT"] * 300, "LOG", "COMPLETED"]
 
 
 async def test_logs_are_bounded_and_say_what_was_cut(run_pool: RunPool, isolation: str) -> None:

@@ -77,6 +77,38 @@ def test_a_batch_is_bounded_by_the_queue_size(run: Run) -> None:
     assert max(sizes) == 7
 
 
+def test_what_is_put_between_items_arrives_between_them(run: Run) -> None:
+    def source() -> Iterator[int]:
+        for number in range(0, 2000, 2):
+            yield number
+            bridge.put(number + 1)
+
+    async def main() -> tuple[list[int], BaseException | None]:
+        return await drain(bridge)
+
+    bridge = ThreadBridge(source, max_queue_size=10)
+
+    assert run(main()) == (list(range(2000)), None)
+
+
+def test_what_is_put_while_the_consumer_waits_wakes_it(run: Run) -> None:
+    taken = threading.Event()
+
+    def source() -> Iterator[int]:
+        bridge.put(1)
+        taken.wait(30)
+        yield 2
+
+    async def main() -> list[list[int]]:
+        first = await bridge.next_batch()
+        taken.set()
+        return [first, await bridge.next_batch()]
+
+    bridge = ThreadBridge(source)
+
+    assert run(main()) == [[1], [2]]
+
+
 def test_the_end_is_told_again_and_again(run: Run) -> None:
     async def main() -> None:
         bridge = ThreadBridge(lambda: [1])
