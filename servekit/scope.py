@@ -102,7 +102,7 @@ class Scope:
 
     @property
     def temp_dir(self) -> Path:
-        """A folder for this prediction's files, made at first use and removed with the prediction's record."""
+        """A folder for this prediction's files, made at first use and removed when the prediction has ended."""
         self._has_files = True  # first: a cancel may interrupt this thread at any point
         directory = Path(self._directory)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)

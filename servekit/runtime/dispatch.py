@@ -40,7 +40,7 @@ class Dispatcher:
         capacity: How many workers there may be.
         observer: Is told of ends, deaths and output.
         python: The interpreter for worker processes.
-        forget: Removes what a prediction left, called when its code outlives its record.
+        remove_files: Removes the temporary files under a prediction's key; called when its code has stopped.
 
     Attributes:
         crew: The workers.
@@ -54,13 +54,13 @@ class Dispatcher:
         capacity: Capacity,
         observer: PoolObserver,
         python: str,
-        forget: Callable[[Prediction], None],
+        remove_files: Callable[[int], None],
     ) -> None:
         self.crew = Crew(settings, serve, capacity, self, observer, python)
         self.is_draining = False
         self._serve = serve
         self._observer = observer
-        self._forget = forget
+        self._remove_files = remove_files
         self._queue = WaitingLine(serve.queue.max, serve.queue.ageing)
         rate = SlotRate()
         self._placements = Placements(self.crew, rate)
@@ -214,9 +214,8 @@ class Dispatcher:
             ending = self._stops.find(prediction) or (Status.FAILED, reason)
             prediction.has_files = True
             self._placements.drop(prediction, worker)
-            if prediction.is_done:
-                self._clear_up_late(prediction)
             self._end(prediction, *ending)
+            self._clear_up(prediction)
         worker.running.clear()
         worker.stuck.clear()
 
@@ -226,6 +225,7 @@ class Dispatcher:
             while (prediction := self._queue.take()) is not None:
                 prediction.is_refused = True
                 self._end(prediction, Status.FAILED, self._admission.explain_unreadiness())
+                self._clear_up(prediction)
 
     # ------------------------------------------------------------------ WatchEvents
 
@@ -275,8 +275,8 @@ class Dispatcher:
             self._fill_slots()
         if worker.is_retiring:
             self.crew.close_if_idle(worker)
+        self._clear_up(prediction)
         if prediction.is_done:
-            self._clear_up_late(prediction)
             return
         ending = self._stops.find(prediction)
         if ending is not None:  # whatever the code made of the cancelation, this is what was promised
@@ -295,10 +295,10 @@ class Dispatcher:
             predict_time=message.predict_time,
         )
 
-    def _clear_up_late(self, prediction: Prediction) -> None:
-        """Its code has stopped at last; should its record be gone already, nobody else removes its files."""
-        if prediction.is_forgotten:
-            self._forget(prediction)
+    def _clear_up(self, prediction: Prediction) -> None:
+        """Its code has stopped, or never ran: nobody needs its files any more."""
+        if prediction.has_files:
+            self._remove_files(prediction.key)
 
     def _end(
         self,
@@ -329,6 +329,7 @@ class Dispatcher:
         worker = None if is_waiting else self._placements.find_worker(prediction)
         if worker is None:
             self._end(prediction, status, reason)
+            self._clear_up(prediction)
         else:
             self._stops.ask(prediction, worker, (status, reason))
 

@@ -59,7 +59,7 @@ class Pool:
             plan_capacity(spec, devices=devices),
             observer,
             python,
-            self.forget,
+            self.remove_files,
         )
         self._crew = self._dispatcher.crew
         self._watchdog = Watchdog(lambda: self._crew.workers, self._dispatcher, observer, spec.serve.hang_timeout)
@@ -269,12 +269,6 @@ class Pool:
     def directory_of(self, key: int) -> Path:
         """Return the folder for a prediction's temporary files, which may not exist."""
         return self._folder.path / str(key)
-
-    def forget(self, prediction: Prediction) -> None:
-        """Remove a prediction's temporary files; its record goes."""
-        prediction.is_forgotten = True
-        if prediction.has_files:
-            self.remove_files(prediction.key)
 
     def remove_files(self, key: int) -> None:
         """Remove the temporary files that stand under a key, in the background."""

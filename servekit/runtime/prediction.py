@@ -75,7 +75,6 @@ class Prediction:
         data: The data of each event.
         problems: Why the worker refused the input, as a JSON list; None if it did not.
         has_files: It may have a folder of temporary files.
-        is_forgotten: Its record is gone.
         is_refused: It ended without having run: the queue's time was up, or the server is going away.
     """
 
@@ -94,7 +93,6 @@ class Prediction:
         "error",
         "has_files",
         "id",
-        "is_forgotten",
         "is_refused",
         "key",
         "kinds",
@@ -140,7 +138,6 @@ class Prediction:
         self.problems: bytes | None = None
         self.is_refused = False
         self.has_files = bool(uploads)
-        self.is_forgotten = False
         self.kinds = bytearray()
         self.data: list[bytes] = []
         self.size = len(self.shown_input)

@@ -40,7 +40,7 @@ def assemble(
         reload: Brings in new code, for a reason that is logged.
         credentials: By what receivers of webhooks know this server.
     """
-    store = MemoryStore(spec.serve.history, pool.forget)
+    store = MemoryStore(spec.serve.history)
     observer.store = store
     webhooks = Outbox(spec.serve.webhook, credentials, log, tally)
     return WebServer(Service(spec, pool, store, tally, webhooks), observer, log, Controls(shut_down, reload))

@@ -27,17 +27,13 @@ class MemoryStore:
 
     Args:
         history: How many finished predictions, how many bytes of them, and for how long.
-        forget: Called with each prediction that goes; removes what else it left behind.
         clock: Seconds since the epoch.
     """
 
-    def __init__(
-        self, history: HistorySpec, forget: Callable[[Prediction], None], *, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, history: HistorySpec, *, clock: Callable[[], float] = time.time) -> None:
         self._max = history.max
         self._max_size = history.size
         self._ttl = history.ttl
-        self._forget = forget
         self._clock = clock
         self._count = 0
         # In order of arrival, with the number that cursors are made of.
@@ -80,7 +76,6 @@ class MemoryStore:
         del self._kept[prediction.id]
         _, size = self._finished.pop(prediction.id, (prediction, 0))
         self._size -= size
-        self._forget(prediction)
 
     def page(self, cursor: int | None, limit: int) -> Page:
         """Return up to `limit` predictions, newest first, from a cursor on."""
@@ -99,7 +94,6 @@ class MemoryStore:
         _, (prediction, size) = self._finished.popitem(last=False)
         self._size -= size
         del self._kept[prediction.id]
-        self._forget(prediction)
 
     def _set_timer(self, seconds: float) -> None:
         # Under an empty Context: the timer outlives the request that happens to set it.

@@ -478,22 +478,28 @@ asyncio.run(main())
 
 async def test_close_leaves_no_process_and_no_file_behind(run_pool: RunPool) -> None:
     code = """
+        import time
         from servekit import current_scope
         class Predictor:
             def predict(self) -> str:
                 (current_scope().temp_dir / "file").write_text("x")
-                return str(current_scope().temp_dir)
+                print(current_scope().temp_dir)
+                while True:
+                    time.sleep(0.01)
     """
     async with run_pool(code, workers=2) as pool:
         pids = [worker.pid for worker in pool.workers]
-        folder = Path(json.loads((await ended(start(pool))).output))
+        prediction = start(pool)
+        while not prediction.logs:
+            await prediction.changed(len(prediction.kinds))
+        folder = Path(prediction.logs.strip())
         assert (folder / "file").exists()
 
     assert not any(pid is not None and psutil.pid_exists(pid) for pid in pids)
     assert not folder.parent.exists()
 
 
-async def test_the_files_of_a_forgotten_prediction_are_removed(run_pool: RunPool) -> None:
+async def test_the_files_of_a_prediction_are_removed_at_its_end(run_pool: RunPool) -> None:
     code = """
         from servekit import current_scope
         class Predictor:
@@ -503,7 +509,6 @@ async def test_the_files_of_a_forgotten_prediction_are_removed(run_pool: RunPool
     async with run_pool(code) as pool:
         prediction = await ended(start(pool))
         folder = Path(json.loads(prediction.output))
-        assert folder.exists()
-        pool.forget(prediction)
-        while folder.exists():
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(20):
+            while folder.exists():
+                await asyncio.sleep(0.01)

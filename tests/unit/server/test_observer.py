@@ -160,7 +160,7 @@ def test_an_end_is_logged_unless_all_went_well(
 
 
 def test_the_store_is_told_of_an_end(observer: ServerObserver) -> None:
-    observer.store = store = MemoryStore(HistorySpec(max=0), lambda _: None)
+    observer.store = store = MemoryStore(HistorySpec(max=0))
     prediction = Prediction("abc", 1, b"{}")
     store.put(prediction)
     prediction.finish(Status.SUCCEEDED)
