@@ -91,7 +91,7 @@ def _request() -> _Json:
             "webhook_events_filter": {
                 "type": ["array", "null"],
                 "items": {"enum": [event.value for event in WebhookEvent]},
-                "description": "Of what the webhook is told; of everything if left out or empty",
+                "description": "Of what the webhook is told; of everything if left out, of nothing if empty",
             },
         },
     }

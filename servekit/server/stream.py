@@ -18,7 +18,7 @@ from servekit.spec import ServeSpec
 __all__ = ["EventStream"]
 
 _HEADERS: list[Header] = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 ]

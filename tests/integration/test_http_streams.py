@@ -135,7 +135,7 @@ def test_a_stream_says_what_it_is(client: httpx.Client) -> None:
     with client.stream("POST", "/predictions", json={}, headers=EVENTS) as response:
         response.read()
 
-    assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert response.headers["content-type"] == "text/event-stream"
     assert response.headers["cache-control"] == "no-cache"
     assert response.headers["x-accel-buffering"] == "no"
 

@@ -50,7 +50,7 @@ class Subscription:
 def read_subscription(
     envelope: Envelope, headers: Mapping[bytes, bytes], *, allow_private: bool
 ) -> Subscription | None:
-    """Return where the prediction of a request is to be told of, or None when nowhere.
+    """Return where the prediction of a request is to be told of, or None when nowhere or of nothing.
 
     Args:
         envelope: What stands around the request's input.
@@ -72,6 +72,8 @@ def read_subscription(
             "set serve.webhook.allow_private to allow it"
         )
         raise _refuse(message, envelope.webhook)
+    if not events:
+        return None
     trace = tuple((name.decode(), headers[name]) for name in _TRACE_HEADERS if name in headers)
     return Subscription(target, events, trace)
 
@@ -81,7 +83,7 @@ def _read_events(names: Sequence[str] | None) -> frozenset[WebhookEvent]:
         if name not in _ALL:
             message = f"unknown event; the events are {_LISTED}"
             raise Refusal.invalid(["body", "webhook_events_filter", index], message, name[:100])
-    return frozenset(map(WebhookEvent, names)) if names else _ALL
+    return frozenset(map(WebhookEvent, names)) if names is not None else _ALL
 
 
 def _read_target(url: str) -> Target:
