@@ -65,13 +65,23 @@ def read_hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
     # An object that is called has its annotations on its class; classes have none of their own to mix them up with.
     target = inner if inspect.isroutine(inner) else type(inner).__call__
     try:
-        return typing.get_type_hints(target, include_extras=True)
+        return {**_read_set_hints(function), **typing.get_type_hints(target, include_extras=True)}
     except (NameError, TypeError, SyntaxError, AttributeError) as error:
         message = (
             f"{where}: an annotation cannot be read: {error}. "
             "Names in annotations must be importable at run time, not only under `if TYPE_CHECKING`"
         )
         raise SignatureError(message) from error
+
+
+def _read_set_hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the annotations of a signature that a decorator has set (`__signature__`); they are no texts there."""
+    set_signature = getattr(function, "__signature__", None)
+    if not isinstance(set_signature, inspect.Signature):
+        return {}
+    hints = {name: each.annotation for name, each in set_signature.parameters.items()}
+    hints["return"] = set_signature.return_annotation
+    return {name: hint for name, hint in hints.items() if hint is not inspect.Signature.empty}
 
 
 def show_reason(error: Exception) -> str:

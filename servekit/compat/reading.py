@@ -25,7 +25,10 @@ from servekit.reading import Reading
 from servekit.signature import is_stream
 from servekit.types import File, Path, Secret
 
-__all__ = ["CogReading"]
+__all__ = ["REQUIRED_IN_COG", "CogReading"]
+
+REQUIRED_IN_COG: Final = "x-cog-required"
+"""Marks an input that Cog's document requires although its default is None, which is what its author meant."""
 
 
 class CogReading(Reading):
@@ -76,12 +79,13 @@ def _translate_field(info: FieldInfo, annotation: Any) -> InputField:
     if info.accept is not None and not _holds(annotation, (Path, File)):
         message = "accept is only valid on Path or File inputs"
         raise SignatureError(message)
+    extensions = {} if info.accept is None else {"x-cog-accept": info.accept}
     field = InputField(
         default=_find_default(info, annotation),
         description=info.description,
         choices=None if info.choices is None else tuple(info.choices),
         deprecated=bool(info.deprecated),
-        extensions={} if info.accept is None else {"x-cog-accept": info.accept},
+        extensions=extensions | ({REQUIRED_IN_COG: True} if _is_required_in_cog(info, annotation) else {}),
     )
     for name in _KEYWORDS:
         field = _limit(field, name, getattr(info, name), annotation)
@@ -121,11 +125,14 @@ def _limit(field: InputField, name: str, limit: Any, annotation: Any) -> InputFi
 
 
 def _find_default(info: FieldInfo, annotation: Any) -> Any:
-    """Return the default; None is one only for what is annotated so, and for a secret that is left out."""
-    is_secret = info.has_default and _holds(annotation, (Secret,))
-    if info.default is None and not accepts_none(annotation) and not is_secret:
-        return REQUIRED
-    return info.default
+    """Return the default. None is one where the author wrote it, and for what is annotated so."""
+    return info.default if info.has_default or accepts_none(annotation) else REQUIRED
+
+
+def _is_required_in_cog(info: FieldInfo, annotation: Any) -> bool:
+    """Whether Cog has clients send it all the same: None is no value of its type, nor is it a secret."""
+    is_none = info.has_default and info.default is None
+    return is_none and not accepts_none(annotation) and not _holds(annotation, (Secret,))
 
 
 _PATHS: Final = frozenset({pathlib.Path, pathlib.PosixPath, pathlib.PurePath, pathlib.PurePosixPath})

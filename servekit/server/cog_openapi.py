@@ -8,6 +8,7 @@ null is taken, and `x-cog-*` keys say the rest.
 from dataclasses import replace
 from typing import Any, Final
 
+from servekit.compat.reading import REQUIRED_IN_COG
 from servekit.runtime.model import Model
 from servekit.server.openapi import make_openapi
 from servekit.server.openapi30 import to_openapi30
@@ -41,11 +42,16 @@ def _make_input(schema: _Json, schemas: _Json) -> _Json:
         name: _make_property(name, each, definitions, schemas) for name, each in schema.get("properties", {}).items()
     }
     made: _Json = {"properties": properties, "title": "Input", "type": "object"}
-    return made | {"required": schema["required"]} if schema.get("required") else made
+    required = [name for name, each in schema.get("properties", {}).items() if _is_required(name, each, schema)]
+    return made | {"required": required} if required else made
+
+
+def _is_required(name: str, property_: _Json, schema: _Json) -> bool:
+    return name in schema.get("required", ()) or REQUIRED_IN_COG in property_
 
 
 def _make_property(name: str, schema: _Json, definitions: _Json, schemas: _Json) -> _Json:
-    translated = to_openapi30(schema, definitions)
+    translated = to_openapi30(_without_none(schema) if REQUIRED_IN_COG in schema else schema, definitions)
     if "enum" not in translated:
         return translated
     enumeration = name if name not in schemas else f"{name}_choices"  # an input may be called Output
@@ -57,6 +63,13 @@ def _make_property(name: str, schema: _Json, definitions: _Json, schemas: _Json)
     }
     rest = {key: value for key, value in translated.items() if key not in _ENUMERATION}
     return {"allOf": [{"$ref": f"#/components/schemas/{enumeration}"}], **rest}
+
+
+def _without_none(schema: _Json) -> _Json:
+    """Describe an input as if None were none of its values."""
+    rest = {key: value for key, value in schema.items() if key not in ("anyOf", "default", REQUIRED_IN_COG)}
+    members = [member for member in schema.get("anyOf", ()) if member != {"type": "null"}]
+    return {**members[0], **rest} if len(members) == 1 else rest | ({"anyOf": members} if members else {})
 
 
 def _translate_schemas(node: Any) -> Any:

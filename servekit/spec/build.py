@@ -40,7 +40,7 @@ def _check_python_version(version: str) -> str:
 
 
 def _check_cuda(version: str) -> str:
-    if not re.fullmatch(r"\d+\.\d+(\.\d+)?(-(cudnn[0-9]*-)?(runtime|devel))?", version):
+    if not re.fullmatch(r"\d+\.\d+(\.\d+)?(-(cudnn[0-9]*-)?(runtime|devel)(-ubuntu[0-9.]+)?)?", version):
         raise unfit(
             "it is the version of an nvidia/cuda image, with -devel, -cudnn-runtime or -cudnn-devel behind it",
             'Write it as "12.6", "12.6.3", "12.6-cudnn-devel" or, before CUDA 12.4, "11.8-cudnn8-devel".',

@@ -77,5 +77,14 @@ class Spec(SpecFile):
         """The Python packages that are not installed, because servekit stands in for them."""
         return _PROVIDED[self.dialect]
 
+    @property
+    def expected_packages(self) -> tuple[str, ...]:
+        """The Python packages that code imports without a word in the spec, because they always came along."""
+        return _EXPECTED[self.dialect]
+
 
 _PROVIDED: Final[Mapping[Dialect, tuple[str, ...]]] = {"servekit": (), "cog": ("cog", "coglet")}
+_EXPECTED: Final[Mapping[Dialect, tuple[str, ...]]] = {
+    "servekit": (),
+    "cog": ("pyyaml", "requests", "structlog", "typing-extensions"),  # what the package cog depends on
+}

@@ -77,6 +77,16 @@ def test_cogs_own_packages_are_not_installed_and_that_is_told(project: Path) -> 
     assert preparation.notes == ("Not installed, because servekit stands in for it: cog==0.16.0, Coglet.",)
 
 
+@pytest.mark.parametrize("dependencies", ["", ", python_packages: [numpy]"])
+def test_what_cog_depends_on_is_installed_without_being_named(project: Path, dependencies: str) -> None:
+    (project / "cog.yaml").write_text(LEAST.replace("}", f"{dependencies}}}"))
+
+    texts = {entry.path: entry.text or "" for entry in prepare(project).entries}
+
+    wanted = texts[".servekit/install/requirements.txt"].splitlines()
+    assert {"pyyaml", "requests", "structlog", "typing-extensions"} <= set(wanted)
+
+
 def test_what_is_to_be_told_of_the_file_is_told_by_the_build(project: Path) -> None:
     (project / "cog.yaml").write_text(LEAST + "train: train.py:train\n")
 

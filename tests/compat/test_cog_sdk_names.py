@@ -92,6 +92,11 @@ def test_version_is_one_that_versions_can_be_compared_with() -> None:
     assert packaging.Version(cog.__version__) >= packaging.Version("0.23")
 
 
+def test_the_way_of_writing_from_before_cog_0_1_is_named() -> None:
+    with pytest.raises(ImportError, match=r"cog\.Predictor is of Cog before 0\.1\. Write"):
+        _ = getattr(cog, "Predictor")  # noqa: B009 - as code that was never checked says it
+
+
 # ---------------------------------------------------------------------- where it is found
 
 

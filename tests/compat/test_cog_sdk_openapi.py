@@ -128,6 +128,18 @@ def test_inputs_stand_in_their_order_and_the_required_ones_are_listed(read_runne
     assert made["required"] == ["prompt", "token", "seed"]
 
 
+@pytest.mark.parametrize("declaration", ["int", "Path", "list[str]", "str | float", "dict", "Point", "Any"])
+def test_a_default_of_none_is_described_as_required_although_it_may_be_left_out(
+    read_runner: Read, declaration: str
+) -> None:
+    plain, with_none = (
+        schemas(read_runner(f"x: {declaration}{default}"))["Input"] for default in ("", " = Input(default=None)")
+    )
+
+    assert with_none == plain
+    assert with_none["required"] == ["x"]
+
+
 OUTPUTS = {
     "str": '{"title":"Output","type":"string"}',
     "Path": '{"format":"uri","title":"Output","type":"string"}',

@@ -112,11 +112,19 @@ MEANINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "cuda with its first image of cuDNN": (build("gpu: true\ncuda: 12.4"), {"build.cuda": "12.4.1-cudnn-devel"}),
     "cuda with cuDNN 9 in its name": (build("gpu: true\ncuda: 12.3"), {"build.cuda": "12.3.2-cudnn9-devel"}),
     "cuda with cuDNN 8 in its name": (build("gpu: true\ncuda: 11.8"), {"build.cuda": "11.8-cudnn8-devel"}),
+    "cuda of before Ubuntu 22.04": (
+        build("gpu: true\ncuda: 11.3"),
+        {"build.cuda": "11.3.1-cudnn8-devel-ubuntu20.04"},
+    ),
     "the cuDNN of the image": (build("gpu: true\ncuda: 12.1\ncudnn: 8"), {"build.cuda": "12.1-cudnn8-devel"}),
     "a minor version of cuDNN": (build("gpu: true\ncuda: 12.6\ncudnn: 9.5"), {"build.cuda": "12.6-cudnn-devel"}),
     "cuda without a gpu": (build("cuda: 12.6"), {"build.cuda": None}),
     "requirements": (build("python_requirements: a/r.txt"), {"build.python_requirements": "a/r.txt"}),
     "packages": (build("python_packages: [numpy==2.0]"), {"build.python_packages": ("numpy==2.0",)}),
+    "a system package by an old name": (
+        build("system_packages: [git, libgl1-mesa-glx, libgl1]"),
+        {"build.system_packages": ("git", "libgl1")},
+    ),
     "system packages": (
         build("system_packages: [ffmpeg, libgl1=1.6]"),
         {"build.system_packages": ("ffmpeg", "libgl1=1.6")},
@@ -204,6 +212,9 @@ WARNINGS = {
         r"cog\.yaml:5: concurrency\.default_target has no effect",
     ),
     "sdk_version": (build('sdk_version: "0.18.0"'), "sdk_version has no effect: servekit stands in"),
+    "a key that Cog has given up": (build("fast: true"), r"build\.fast has no effect; Cog has given it up"),
+    "another one": (build("cog_runtime: true"), r"build\.cog_runtime has no effect; Cog has given it up"),
+    "an old name of a package": (build("system_packages: [libgl1-mesa-glx]"), "its newer name, libgl1"),
     "a prerelease of the SDK": (build("sdk_version: prerelease"), "sdk_version has no effect"),
     "train": (top("train: train.py:train"), "train is not served yet"),
     "observability": (top("observability: {traces: {enabled: true}}"), "observability has no effect"),
@@ -255,7 +266,6 @@ FAULTS = {
         build("gpu: true\ncuda: 10.2"),
         r'invalid build\.cuda "10\.2": minimum supported CUDA version is 11',
     ),
-    "cuda without an image": (build("gpu: true\ncuda: 11.3"), "begin with CUDA 11.7"),
     "another cuDNN": (
         build("gpu: true\ncuda: 11.8\ncudnn: 9"),
         r'cudnn "9": the image of CUDA 11\.8 comes with cuDNN 8',

@@ -74,6 +74,7 @@ CASES: Final[Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]] = {
     ),
     "gpu": ({"build": {"gpu": True, "python_packages": ["torch"]}}, _PACKAGES),
     "cuda": ({"build": {"gpu": True, "cuda": "12.6", "python_packages": ["deepspeed"]}}, _PACKAGES),
+    "cuda_on_ubuntu_20": ({"build": {"gpu": True, "cuda": "11.3.1-cudnn8-devel-ubuntu20.04"}}, {}),
     "cuda_devel": ({"build": {"gpu": True, "cuda": "12.4.1-cudnn-devel", "python_version": "3.11"}}, {}),
     "base_image": ({"build": {"base_image": "pytorch/pytorch:2.9.1-cuda12.8-cudnn9-runtime"}}, {}),
     "servekit_base": (

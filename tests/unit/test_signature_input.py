@@ -3,6 +3,7 @@
 import datetime as dt
 import decimal
 import enum
+import inspect
 import json
 import math
 import pathlib
@@ -510,6 +511,18 @@ def test_a_default_model_is_not_shared_between_predictions() -> None:
     signature.decode_input(b"{}")["x"].x = 5
 
     assert signature.decode_input(b"{}") == {"x": Box(x=1)}
+
+
+def test_a_signature_that_a_decorator_sets_counts() -> None:
+    def predict(**inputs: Any) -> str:
+        return str(inputs)
+
+    parameter = inspect.Parameter("x", inspect.Parameter.KEYWORD_ONLY, annotation=int)
+    vars(predict)["__signature__"] = inspect.Signature([parameter], return_annotation=str)
+    signature = inspect_signature(predict, "predict.py:run")
+
+    assert signature.input_schema["properties"]["x"]["type"] == "integer"
+    assert signature.decode_input(b'{"x":3}') == {"x": 3}
 
 
 def test_limits_beside_choices_say_no_more_than_the_choices() -> None:

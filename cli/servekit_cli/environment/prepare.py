@@ -85,7 +85,7 @@ def _make_plan(spec: Spec) -> _Plan:
         root=spec.root,
         interpreter=find_interpreter(spec.build.python_version),
         dependencies=read_dependencies(spec),
-        worker_requirements=read_worker_requirements(),
+        worker_requirements=(*read_worker_requirements(), *spec.expected_packages),
         excluded=spec.provided_packages,
     )
 

@@ -65,6 +65,7 @@ def plan_installation(
         EnvironmentBuildError: A file that is named is not there, or not in the project.
     """
     reader = _Reader(spec, list(files))
+    has_packages = bool(spec.build.names_dependencies or spec.expected_packages)
     if spec.build.names_dependencies:
         _refuse_passwords(read_dependencies(spec).contents)
     if spec.provided_packages:
@@ -73,10 +74,12 @@ def plan_installation(
         reader.add_texts({LOCK_NAME: make_plain(lock.text), "runtime.lock": lock.runtime_text})
         reader.add_paths("", list_required_paths(lock.text), LOCK_NAME)
         installation = reader.finish("")
-        return installation if spec.build.names_dependencies else replace(installation, folder=None)
-    if not spec.build.names_dependencies:
+        return installation if has_packages else replace(installation, folder=None)
+    if not has_packages:
         return Installation()
     requirements = "# What servekit needs to serve; both are resolved together.\n" + _join(runtime)
+    if spec.expected_packages:
+        requirements += "# What the code may import without saying so.\n" + _join(spec.expected_packages)
     if spec.build.python_project:
         return reader.read_project(spec.build.python_project, requirements)
     if spec.build.python_requirements:

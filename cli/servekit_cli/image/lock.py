@@ -135,7 +135,7 @@ def _resolve(
         relative = os.path.relpath(project / path, spec.root)
         return relative if relative.startswith("..") else f"./{relative}"
 
-    named = [*read_server_requirements(), *dependencies.packages]
+    named = [*read_server_requirements(), *spec.expected_packages, *dependencies.packages]
     if dependencies.locked_project is not None:
         exported = run_uv(*_EXPORT, "--project", dependencies.locked_project, cwd=spec.root)
         named += [pin.moved(move).text for pin in parse_pins(exported)]
@@ -209,6 +209,7 @@ def _digest_inputs(spec: Spec, dependencies: Dependencies) -> str:
         "files": [_digest_file(spec.root / name) for name in _list_local_files(dependencies)],
         # Only where there are any, so that locks of before stay current.
         **({"excluded": spec.provided_packages} if spec.provided_packages else {}),
+        **({"expected": spec.expected_packages} if spec.expected_packages else {}),
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 

@@ -100,15 +100,16 @@ def _name_python_image(build: BuildSpec, facts: BuildFacts) -> str:
 def _name_cuda_image(version: str) -> str:
     number, _, variant = version.partition("-")
     full = number if number.count(".") == 2 else f"{number}.0"  # noqa: PLR2004 - images have all three numbers
-    return f"nvidia/cuda:{full}-{variant or 'runtime'}-ubuntu22.04"
+    system = "" if "ubuntu" in variant else "-ubuntu22.04"
+    return f"nvidia/cuda:{full}-{variant or 'runtime'}{system}"
 
 
 def _make_cuda_python_block(build: BuildSpec, facts: BuildFacts, uv: UvRun) -> Block:
     version = build.python_version or facts.default_python
     seed = " --seed" if build.run else ""  # commands may well call pip, which else is not there
     return Block(
-        "Ubuntu 22.04 has Python 3.10 only. This is a build of Python that runs anywhere, in an environment of its\n"
-        "own because it does not let itself be installed into.",
+        "This Ubuntu has no Python newer than 3.10. This is a build of Python that runs anywhere, in an environment\n"
+        "of its own because it does not let itself be installed into.",
         (
             Argument("UV_PYTHON_INSTALL_DIR", "/opt/python"),
             Argument("VIRTUAL_ENV", "/opt/venv"),

@@ -58,10 +58,16 @@ _DEPRECATED: Final = {
     "ExperimentalFeatureWarning": "ExperimentalFeatureWarning is deprecated: nothing raises it any more, so remove it",
     "emit_metric": "emit_metric() is deprecated: use current_scope().record_metric(name, value)",
 }
+_GONE: Final = (
+    "cog.Predictor is of Cog before 0.1. Write `class Predictor(BasePredictor)`, and in place of each @cog.input an "
+    "argument of predict: `def predict(self, image: Path = Input(description=...)) -> Path`"
+)
 
 
 def __getattr__(name: str) -> Any:
     """Give a deprecated name, and say once that it is one: by print, since many filter warnings out."""
+    if name == "Predictor":
+        raise ImportError(_GONE)  # no AttributeError, to which Python would add a name that it takes for a misspelt one
     if name not in _DEPRECATED:
         message = f"module 'cog' has no attribute {name!r}"
         raise AttributeError(message)

@@ -4,7 +4,7 @@
 copy, before `run` begins.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from servekit import types
 from servekit.compat.cog.deprecated import ExperimentalFeatureWarning
@@ -24,7 +24,11 @@ __all__ = [
     "Secret",
     "URLFile",
     "URLPath",
+    "Weights",
 ]
+
+Weights: TypeAlias = File | Path | str
+"""What `setup(weights)` is given, in the words of older versions; here it is the text of COG_WEIGHTS."""
 
 
 class Secret(types.Secret):

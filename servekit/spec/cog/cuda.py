@@ -4,7 +4,7 @@ Cog builds on the image with cuDNN and the compilers. No table says which goes w
 only the names of the images follow rules that changed over time.
 
 Source:
-    The tags of nvidia/cuda on Docker Hub, for Ubuntu 22.04.
+    The tags of nvidia/cuda on Docker Hub, for Ubuntu 22.04, and for 20.04 where there are no others.
 """
 
 import re
@@ -18,11 +18,23 @@ __all__ = ["CudaVersion", "bundled_cudnn", "name_cuda_image"]
 
 _VERSION: Final = re.compile(r"(\d+)\.(\d+)(?:\.\d+)?")
 _OLDEST_MAJOR: Final = 11
-_OLDEST: Final = (11, 7)
+_FIRST_ON_UBUNTU_22: Final = (11, 7)
 _FIRST_WITH_CUDNN_9: Final = (12, 3)
 _FIRST_WITHOUT_NUMBER: Final = (12, 4)
 # Elsewhere the first release of a minor version has an image with cuDNN.
-_FIRST_PATCHES: Final = {"11.7": "11.7.1", "12.2": "12.2.2", "12.3": "12.3.2", "12.4": "12.4.1"}
+_FIRST_PATCHES: Final = {
+    "11.0": "11.0.3",
+    "11.1": "11.1.1",
+    "11.2": "11.2.2",
+    "11.3": "11.3.1",
+    "11.4": "11.4.3",
+    "11.5": "11.5.2",
+    "11.6": "11.6.2",
+    "11.7": "11.7.1",
+    "12.2": "12.2.2",
+    "12.3": "12.3.2",
+    "12.4": "12.4.1",
+}
 
 
 def bundled_cudnn(cuda: str) -> str:
@@ -33,7 +45,8 @@ def bundled_cudnn(cuda: str) -> str:
 def name_cuda_image(cuda: str) -> str:
     """Name the image the way `build.cuda` of a servekit.yaml does, such as `12.6-cudnn-devel`."""
     number = "" if _read(cuda) >= _FIRST_WITHOUT_NUMBER else bundled_cudnn(cuda)
-    return f"{_FIRST_PATCHES.get(cuda, cuda)}-cudnn{number}-devel"
+    system = "" if _read(cuda) >= _FIRST_ON_UBUNTU_22 else "-ubuntu20.04"
+    return f"{_FIRST_PATCHES.get(cuda, cuda)}-cudnn{number}-devel{system}"
 
 
 def _check(version: str) -> str:
@@ -43,8 +56,6 @@ def _check(version: str) -> str:
         problem = "must include both major and minor versions"
     elif int(match[1]) < _OLDEST_MAJOR:
         problem = f"minimum supported CUDA version is {_OLDEST_MAJOR}"
-    elif _read(version) < _OLDEST:
-        problem = "images with Ubuntu 22.04, on which servekit builds, begin with CUDA 11.7"
     if problem is not None:
         raise fault(f'invalid build.cuda "{version}": {problem}', 'Set it to "12.6", or remove the line.')
     return version

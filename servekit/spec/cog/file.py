@@ -115,6 +115,8 @@ class CogBuild(Section):
     pre_install: ListOf[Text] = Field(
         default=(), description="More commands, which run after those of run. Deprecated for run."
     )
+    fast: bool = Field(default=False, description="Without effect: Cog has given it up.")
+    cog_runtime: bool = Field(default=False, description="Without effect: Cog has given it up.")
     sdk_version: SdkVersion | None = Field(
         default=None, description="The version of Cog's SDK; without effect, as servekit stands in for it."
     )

@@ -72,12 +72,20 @@ def _translate_build(build: CogBuild, environment: dict[str, str]) -> BuildSpec:
         python_version=_translate_python(build),
         python_requirements=build.python_requirements,
         python_packages=build.python_packages,
-        system_packages=build.system_packages,
+        system_packages=_translate_system_packages(build.system_packages),
         run=tuple(commands),
         gpu=build.gpu,
         cuda=name_cuda_image(build.cuda) if build.cuda and build.gpu else None,
         environment=environment,
     )
+
+
+_RENAMED: Final = {"libgl1-mesa-glx": "libgl1"}
+"""Packages that Ubuntu 22.04, on which Cog builds, has under an old name as well, and Debian 13 has not."""
+
+
+def _translate_system_packages(packages: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_RENAMED.get(package, package) for package in packages))
 
 
 def _translate_python(build: CogBuild) -> str:
@@ -123,9 +131,18 @@ def _list_build_notices(build: CogBuild) -> Iterator[Notice]:
         yield Notice(("build", "python_packages"), text)
     if build.pre_install:
         yield Notice(("build", "pre_install"), 'deprecated field "build.pre_install": use "build.run" instead.')
+    for old in _RENAMED.keys() & set(build.system_packages):
+        yield Notice(("build", "system_packages"), f"{old} is installed under its newer name, {_RENAMED[old]}.")
+    for name in ("fast", "cog_runtime"):
+        if name in build.model_fields_set:
+            yield Notice(("build", name), f"build.{name} has no effect; Cog has given it up, so remove the line.")
     if build.sdk_version is not None:
         text = "build.sdk_version has no effect: servekit stands in for Cog's SDK."
         yield Notice(("build", "sdk_version"), text)
+    yield from _list_cuda_notices(build)
+
+
+def _list_cuda_notices(build: CogBuild) -> Iterator[Notice]:
     for name, value in (("cuda", build.cuda), ("cudnn", build.cudnn)):
         if value is not None and not build.gpu:
             yield Notice(("build", name), f"build.{name} has no effect without `gpu: true`.")

@@ -123,10 +123,12 @@ def test_what_the_runtime_needs_stands_apart(index: Index, make_spec: SpecMaker)
 def test_what_servekit_stands_in_for_is_not_locked(index: Index, make_spec: SpecMaker) -> None:
     index.add("numbers", "2.0", "coglet")
     spec = make_spec(python_packages=["cog==0.9.4", "numbers"]).model_copy(update={"dialect": "cog"})
+    for name in spec.expected_packages:
+        index.add(name, "1.0")
 
     lock = make_lock(spec)
 
-    assert set(names(lock.text)) == {"numbers", "runtime", "shared"}
+    assert set(names(lock.text)) == {"numbers", "runtime", "shared", *spec.expected_packages}
     check_lock(spec)
 
 

@@ -22,8 +22,8 @@ ARG PYC_INVALIDATION_MODE=UNCHECKED_HASH
 ARG UV_CACHE_DIR=/var/cache/uv
 ARG UV_LINK_MODE=copy
 
-# Ubuntu 22.04 has Python 3.10 only. This is a build of Python that runs anywhere, in an environment of its
-# own because it does not let itself be installed into.
+# This Ubuntu has no Python newer than 3.10. This is a build of Python that runs anywhere, in an environment
+# of its own because it does not let itself be installed into.
 ARG UV_PYTHON_INSTALL_DIR=/opt/python
 ARG VIRTUAL_ENV=/opt/venv
 ENV PATH=/opt/venv/bin:$PATH
