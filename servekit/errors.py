@@ -23,10 +23,12 @@ __all__ = [
     "OutputError",
     "PredictionFailedError",
     "PredictorError",
+    "ReceiverBusyError",
     "ServekitError",
     "SetupError",
     "SignatureError",
     "SpecError",
+    "StreamLimitError",
     "UsageError",
     "WeightsError",
     "WorkerDiedError",
@@ -112,7 +114,7 @@ class PredictionFailedError(ServekitError):
 
 
 class BusyError(ServekitError):
-    """All slots are taken and the queue is full, or too many webhooks wait to be taken by one receiver.
+    """All slots are taken and the queue is full.
 
     Attributes:
         retry_after_seconds: When it makes sense to try again.
@@ -128,6 +130,16 @@ class BusyError(ServekitError):
 
 class CallerLimitError(BusyError):
     """A caller has as many predictions running and waiting as one may."""
+
+    http_status = 429
+
+
+class ReceiverBusyError(BusyError):
+    """Too many webhooks wait to be taken by one receiver."""
+
+
+class StreamLimitError(BusyError):
+    """One prediction is streamed to as many clients as it may be."""
 
     http_status = 429
 

@@ -16,6 +16,7 @@ from servekit.types import MASK
 
 __all__ = [
     "MAX_PROBLEMS",
+    "MISSING",
     "JsonValue",
     "Kind",
     "Problem",
@@ -30,6 +31,9 @@ __all__ = [
     "too_deep",
     "unknown",
 ]
+
+MISSING: Final = "missing, and it has no default"
+"""What the message of a required value that was not given begins with."""
 
 MAX_PROBLEMS: Final = 50
 """A list of a million wrong items gets this many problems; a person reads the first few."""
@@ -59,7 +63,7 @@ def expected(loc: Iterable[str | int], kind: Kind, what: str, value: Any) -> Pro
 
 def missing(loc: Iterable[str | int]) -> Problem:
     """Return the problem of a required value that was not given."""
-    return problem(loc, "missing", "missing, and it has no default")
+    return problem(loc, "missing", MISSING)
 
 
 def unknown(loc: Sequence[str | int], known: Sequence[str], value: Any) -> Problem:

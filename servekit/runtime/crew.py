@@ -107,7 +107,7 @@ class Crew:
         self._factory = WorkerFactory(settings, capacity, python, serve.isolation)
         self._events = events
         self._observer = observer
-        self._health = HealthChecks(serve.healthcheck_timeout)
+        self._health = HealthChecks(serve.healthcheck_timeout, self.spawn)
         self._may_set_up = False
         self._is_closing = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -264,11 +264,12 @@ class Crew:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def check_health(self) -> str | None:
-        """Ask every ready worker; return the first complaint, or None when all are well."""
+    async def check_health(self, patience_seconds: float) -> str | None:
+        """Ask every ready worker; return the first complaint, or None when all are well; see `Pool.check_health`."""
         if self.model is None or not self.model.has_healthcheck:
             return None
-        return await self._health.ask(worker for worker in self.workers if worker.state is WorkerState.READY)
+        ready = (worker for worker in self.workers if worker.state is WorkerState.READY)
+        return await self._health.ask(ready, patience_seconds)
 
     # ------------------------------------------------------------------ WorkerEvents
 

@@ -204,9 +204,14 @@ class Pool:
         """Whether code that would not stop still runs in this process: only `os._exit` ends it then."""
         return self._crew.has_abandoned
 
-    async def check_health(self) -> str | None:
-        """Ask the predictor's `healthcheck`; return its complaint, or None."""
-        return await self._crew.check_health()
+    async def check_health(self, patience_seconds: float) -> str | None:
+        """Ask the predictor's `healthcheck`; return its complaint, or None.
+
+        Args:
+            patience_seconds: How long to wait for it. One that takes longer goes on, within its time limit, and what
+                it says is returned later; until then what the last one said is, or None if there was none.
+        """
+        return await self._crew.check_health(patience_seconds)
 
     # ------------------------------------------------------------------ predictions
 

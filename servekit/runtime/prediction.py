@@ -76,6 +76,7 @@ class Prediction:
         problems: Why the worker refused the input, as a JSON list; None if it did not.
         has_files: It may have a folder of temporary files.
         is_refused: It ended without having run: the queue's time was up, or the server is going away.
+        readers: How many clients have its events streamed to them now.
     """
 
     __slots__ = (
@@ -98,6 +99,7 @@ class Prediction:
         "kinds",
         "problems",
         "raw_input",
+        "readers",
         "shown_input",
         "size",
         "started_at",
@@ -137,6 +139,7 @@ class Prediction:
         self.error: str | None = None
         self.problems: bytes | None = None
         self.is_refused = False
+        self.readers = 0
         self.has_files = bool(uploads)
         self.kinds = bytearray()
         self.data: list[bytes] = []

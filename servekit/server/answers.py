@@ -7,12 +7,14 @@ import msgspec
 
 from servekit.runtime.pool import Pool
 from servekit.runtime.prediction import Prediction
+from servekit.server.contract import Contract
 from servekit.server.disconnect import DisconnectWatch
 from servekit.server.exchange import ClientGoneError, Exchange, Header
+from servekit.server.joining import check_room, find_start
 from servekit.server.negotiation import NO_PREFERENCE, Preference, parse_prefer, wants_events
 from servekit.server.problems import Refusal, refuse_problems
-from servekit.server.sse import parse_last_event_id
-from servekit.server.stream import EventStream
+from servekit.server.sse import format_truncation, parse_last_event_id
+from servekit.server.stream import STREAM_HEADERS, STREAM_TYPE, EventStream
 from servekit.spec import ServeSpec
 from servekit.store import Store
 
@@ -25,13 +27,24 @@ class Answers:
     Args:
         pool: Where they run.
         store: Where they are kept.
-        serve: The times that streams go by.
+        serve: What streams go by.
+        contract: Says which predictors may be streamed.
     """
 
-    def __init__(self, pool: Pool, store: Store, serve: ServeSpec) -> None:
+    def __init__(self, pool: Pool, store: Store, serve: ServeSpec, contract: Contract) -> None:
         self._pool = pool
         self._store = store
         self._serve = serve
+        self._contract = contract
+
+    def check_stream(self, exchange: Exchange) -> None:
+        """Refuse a request for events which the predictor's clients may not have.
+
+        Raises:
+            Refusal: It asks for such.
+        """
+        if _wants_events(exchange):
+            self._contract.check_stream(self._pool.model)
 
     async def give_to_maker(self, exchange: Exchange, prediction: Prediction) -> None:
         """Answer the request that made a prediction.
@@ -104,12 +117,17 @@ class Answers:
             await exchange.answer(200, prediction.snapshot(), *headers)
 
     async def _attach(self, exchange: Exchange, prediction: Prediction) -> None:
+        check_room(prediction)
         last = exchange.headers.get(b"last-event-id")
         seen = 0 if last is None else parse_last_event_id(last, prediction)
+        start = find_start(prediction, seen, self._serve.stream_history)
         if prediction.is_done and seen == len(prediction.kinds):
             await exchange.answer_empty(204)  # tells an EventSource that it need not come back
+        elif start.skipped:
+            told = format_truncation(start.seen, start.skipped)
+            await exchange.answer(200, told, *STREAM_HEADERS, content_type=STREAM_TYPE)
         else:
-            await _stream(EventStream(exchange, prediction, self._serve, seen=seen))
+            await _stream(EventStream(exchange, prediction, self._serve, seen=start.seen))
 
 
 async def _stream(stream: EventStream) -> None:

@@ -30,6 +30,7 @@ class Application:
         rest: Gives the application for all other paths. It is asked for at the first such request, so
             that a server can listen before everything is imported.
         log: Where lines go.
+        tell: Puts an error into the words that clients know.
     """
 
     def __init__(
@@ -38,11 +39,13 @@ class Application:
         probes: dict[str, Route],
         rest: Callable[[], Awaitable[AsgiApp]],
         log: FilteringBoundLogger,
+        tell: Callable[[Refusal], Refusal],
     ) -> None:
         self._predictions = predictions
         self._probes = probes
         self._rest = rest
         self._log = log
+        self._tell = tell
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -61,11 +64,11 @@ class Application:
                 app = await self._rest()
                 await app(scope, receive, exchange.send)
         except Refusal as refusal:
-            await exchange.refuse(refusal)
+            await exchange.refuse(self._tell(refusal))
         except ClientGoneError:
             exchange.status = _CLIENT_GONE
         except ServekitError as error:
-            await exchange.refuse(refuse_error(error))
+            await exchange.refuse(self._tell(refuse_error(error)))
         except Exception:  # noqa: BLE001 - the border: whatever it is, the client gets an answer and the log the story
             await self._answer_bug(exchange)
         self._write_line(exchange, probe is not None)
@@ -73,7 +76,7 @@ class Application:
     async def _answer_bug(self, exchange: Exchange) -> None:
         self._log.error("the server failed to answer", path=exchange.scope["path"], traceback=traceback.format_exc())
         if not exchange.status:
-            await exchange.refuse(Refusal(500, "the server failed to answer; its log says why"))
+            await exchange.refuse(self._tell(Refusal(500, "the server failed to answer; its log says why")))
         exchange.status = 500
 
     def _write_line(self, exchange: Exchange, is_probe: bool) -> None:

@@ -1,18 +1,23 @@
 """Puts the parts of the web side together."""
 
+import os
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
 from servekit.runtime.pool import Pool
+from servekit.server.cog_contract import CogContract
+from servekit.server.contract import Contract
 from servekit.server.controls import Controls
 from servekit.server.metrics.tally import Tally
 from servekit.server.observer import ServerObserver
+from servekit.server.readiness_file import ReadinessFile
 from servekit.server.service import Service
 from servekit.server.web import WebServer
 from servekit.server.webhooks.credentials import WebhookCredentials
 from servekit.server.webhooks.outbox import Outbox
-from servekit.spec import Spec
+from servekit.spec import Dialect, Spec
 from servekit.store import MemoryStore
 
 __all__ = ["assemble"]
@@ -43,4 +48,11 @@ def assemble(
     store = MemoryStore(spec.serve.history)
     observer.store = store
     webhooks = Outbox(spec.serve.webhook, credentials, log, tally)
-    return WebServer(Service(spec, pool, store, tally, webhooks), observer, log, Controls(shut_down, reload))
+    service = Service(spec, pool, store, tally, webhooks, _CONTRACTS[spec.dialect](log))
+    return WebServer(service, observer, log, Controls(shut_down, reload))
+
+
+_CONTRACTS: Final[dict[Dialect, Callable[[FilteringBoundLogger], Contract]]] = {
+    "servekit": lambda _: Contract(),
+    "cog": lambda log: CogContract(ReadinessFile(os.environ, log)),
+}

@@ -13,11 +13,13 @@ from servekit.runtime.model import Model
 from servekit.server.openapi import make_openapi
 from servekit.server.openapi30 import to_openapi30
 
-__all__ = ["make_cog_openapi"]
+__all__ = ["STREAMING", "make_cog_openapi"]
 
 _Json = dict[str, Any]
 
-_STREAMING: Final = "x-cog-streaming"
+STREAMING: Final = "x-cog-streaming"
+"""What the schema of an output has whose author lets clients have it streamed."""
+
 _ENUMERATION: Final = frozenset({"enum", "type", "title"})
 """What an enumeration says of itself, and the input that has it does not."""
 
@@ -26,12 +28,12 @@ def make_cog_openapi(title: str, model: Model) -> _Json:
     """Return the OpenAPI 3.0 document of a served Cog predictor."""
     document = make_openapi(title, replace(model, input_schema={}, output_schema={}))
     schemas: _Json = {name: to_openapi30(each) for name, each in document["components"]["schemas"].items()}
-    output = {key: value for key, value in model.output_schema.items() if key != _STREAMING}
+    output = {key: value for key, value in model.output_schema.items() if key != STREAMING}
     schemas |= {"Input": {}, "Output": to_openapi30(output)}
     schemas["Input"] = _make_input(model.input_schema, schemas)
     paths: _Json = _translate_schemas(document["paths"])
-    if _STREAMING in model.output_schema:
-        paths["/predictions"]["post"][_STREAMING] = True
+    if STREAMING in model.output_schema:
+        paths["/predictions"]["post"][STREAMING] = True
     return {**document, "openapi": "3.0.2", "paths": paths, "components": {"schemas": schemas}}
 
 

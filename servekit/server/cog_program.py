@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from servekit.compat.cog import __version__ as cog_version
+from servekit.compat.version import COG_VERSION
 from servekit.errors import ServekitError, UsageError
 from servekit.server.run import serve
 from servekit.spec import apply_overrides, load_spec
@@ -47,7 +47,7 @@ def _refuse_unsupported(options: argparse.Namespace) -> None:
 
 def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m cog.server.http", description=main.__doc__)
-    parser.add_argument("-v", "--version", action="version", version=f"cog {cog_version}")
+    parser.add_argument("-v", "--version", action="version", version=f"cog {COG_VERSION}")
     parser.add_argument("--host", help="The address to listen on.")
     parser.add_argument(
         "--await-explicit-shutdown",

@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Callable, Collection
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 import msgspec
 
 from servekit.server.keys import find_unknown_keys, refuse_unknown_keys
 from servekit.server.problems import Refusal
 
-__all__ = ["Envelope", "check_id", "parse_envelope"]
+__all__ = ["OWN_ENVELOPES", "Envelope", "EnvelopeRules", "check_id", "parse_envelope"]
 
 
 class Envelope(msgspec.Struct, forbid_unknown_fields=True):
@@ -43,7 +44,21 @@ class Envelope(msgspec.Struct, forbid_unknown_fields=True):
         return self.input is not msgspec.UNSET
 
 
-_decode = msgspec.json.Decoder(Envelope).decode
+@dataclass(frozen=True, slots=True)
+class EnvelopeRules:
+    """How the bodies of requests are read.
+
+    Attributes:
+        decode: Reads the JSON text of one.
+        is_strict: Keys that nobody knows, or that ask for what cannot be done, are refused; else they are ignored.
+    """
+
+    decode: Callable[[bytes], Envelope]
+    is_strict: bool
+
+
+OWN_ENVELOPES: Final = EnvelopeRules(msgspec.json.Decoder(Envelope).decode, is_strict=True)
+
 _KEYS = frozenset(Envelope.__struct_fields__)
 _NO_PREFIX = "storing output files elsewhere is not supported yet; they come inside the answer"
 _ID = re.compile(r"[A-Za-z0-9._~-]{1,128}")
@@ -54,12 +69,15 @@ _SPARE_LEVELS = 32
 """How much deeper than a context its message to the worker is, at most: whatever encodes it has a limit."""
 
 
-def parse_envelope(body: bytes, name_inputs: Callable[[], Collection[str]] = tuple) -> tuple[Envelope, bytes]:
+def parse_envelope(
+    body: bytes, name_inputs: Callable[[], Collection[str]] = tuple, rules: EnvelopeRules = OWN_ENVELOPES
+) -> tuple[Envelope, bytes]:
     """Read the body of a request.
 
     Args:
         body: The whole body; an empty one is an empty envelope.
         name_inputs: Tells what the predictor's inputs are called, for hints; called for a wrong body only.
+        rules: How it is read.
 
     Returns:
         The envelope, and its input as JSON.
@@ -70,12 +88,13 @@ def parse_envelope(body: bytes, name_inputs: Callable[[], Collection[str]] = tup
     if not body:
         return Envelope(), b"{}"
     try:
-        envelope = _read(body, name_inputs)
+        envelope = _read(body, name_inputs, rules)
     except RecursionError:
         raise Refusal(400, "the request body is nested too deeply to be read") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Refusal(400, f"the request body is not valid JSON: {error}") from None
-    _check_supported(envelope)
+    if rules.is_strict:
+        _check_supported(envelope)
     if envelope.context is not None:
         _check_context(envelope.context)
     if envelope.input is msgspec.UNSET:
@@ -96,11 +115,11 @@ def check_id(name: str, loc: list[str | int]) -> str:
     return name
 
 
-def _read(body: bytes, name_inputs: Callable[[], Collection[str]]) -> Envelope:
+def _read(body: bytes, name_inputs: Callable[[], Collection[str]], rules: EnvelopeRules) -> Envelope:
     try:
-        return _decode(body)
+        return rules.decode(body)
     except msgspec.ValidationError as error:
-        unknown = find_unknown_keys(body, _KEYS)
+        unknown = find_unknown_keys(body, _KEYS) if rules.is_strict else []
         raise (refuse_unknown_keys(unknown, name_inputs()) if unknown else _refuse_shape(str(error))) from None
 
 

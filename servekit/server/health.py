@@ -1,47 +1,15 @@
-"""Whether the server lives, takes predictions, and what state its model is in."""
+"""Whether the server takes predictions, and the answer of `/health-check`."""
 
-import platform
 from datetime import UTC, datetime
-from enum import StrEnum
-from importlib.metadata import version
 from typing import Any
 
 import msgspec
 
 from servekit.runtime.pool import Pool
+from servekit.server.contract import Contract
+from servekit.server.state import State, state_of
 
-__all__ = ["BlockedWorker", "State", "check_health", "explain_unreadiness", "list_blocked", "state_of"]
-
-
-class State(StrEnum):
-    """The states of Cog's health check.
-
-    Attributes:
-        STARTING: Setup has not finished; also while workers that died are being replaced.
-        READY: Predictions are taken and there is a free slot, or there will be one as soon as one is asked for.
-        BUSY: All slots are taken, or the server is shutting down.
-        SETUP_FAILED: No worker could be made ready so far.
-        UNHEALTHY: The predictor's own healthcheck complains, or all workers are blocked.
-        DEFUNCT: Workers had been ready, died, and cannot be made ready again.
-    """
-
-    STARTING = "STARTING"
-    READY = "READY"
-    BUSY = "BUSY"
-    SETUP_FAILED = "SETUP_FAILED"
-    UNHEALTHY = "UNHEALTHY"
-    DEFUNCT = "DEFUNCT"
-
-
-def state_of(pool: Pool, *, was_ready: bool) -> State:
-    """Return the state of a pool, its predictor's own opinion left out."""
-    if pool.is_draining:
-        return State.BUSY
-    if pool.is_ready:
-        return State.READY if pool.free_slots or pool.is_asleep else State.BUSY
-    if pool.failure is None:
-        return State.STARTING
-    return State.DEFUNCT if was_ready else State.SETUP_FAILED
+__all__ = ["BlockedWorker", "check_health", "explain_unreadiness", "list_blocked"]
 
 
 def explain_unreadiness(pool: Pool) -> str | None:
@@ -86,7 +54,12 @@ def list_blocked(pool: Pool) -> list[BlockedWorker]:
     ]
 
 
-async def check_health(pool: Pool, *, was_ready: bool) -> dict[str, Any]:
+_HEALTHCHECK_PATIENCE_SECONDS = 0.25
+"""How long an answer waits for the predictor's own healthcheck: long for one that looks at a few values, and short
+for whoever watches many servers. Chosen by feel."""
+
+
+async def check_health(pool: Pool, contract: Contract, *, was_ready: bool) -> dict[str, Any]:
     """Return the answer of `/health-check`, in Cog's form."""
     state = state_of(pool, was_ready=was_ready)
     setup = pool.setup
@@ -98,10 +71,11 @@ async def check_health(pool: Pool, *, was_ready: bool) -> dict[str, Any]:
             "status": setup.status,
             "logs": setup.logs,
         },
-        "version": {"servekit": version("servekit"), "python": platform.python_version()},
+        "version": contract.name_versions(),
     }
     if state in (State.READY, State.BUSY) and not pool.is_draining:
-        complaint = explain_block(pool) or await pool.check_health()
+        contract.note_ready()
+        complaint = explain_block(pool) or await _ask_predictor(pool, contract)
         if complaint is not None:
             answer["status"] = State.UNHEALTHY
             answer["user_healthcheck_error"] = complaint
@@ -109,6 +83,11 @@ async def check_health(pool: Pool, *, was_ready: bool) -> dict[str, Any]:
     if blocked:
         answer["blocked"] = blocked
     return answer
+
+
+async def _ask_predictor(pool: Pool, contract: Contract) -> str | None:
+    complaint = await pool.check_health(_HEALTHCHECK_PATIENCE_SECONDS)
+    return None if complaint is None else contract.explain_complaint(complaint)
 
 
 def _at(seconds: float | None) -> str | None:

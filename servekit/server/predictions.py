@@ -38,8 +38,9 @@ class PredictionRoutes:
         self._max_body = service.serve.max_body
         self._stall_seconds = service.serve.stall_timeout
         self._allow_private_webhooks = service.serve.webhook.allow_private
+        self._contract = service.contract
         self._callers = CallerKeys(service.serve.caller)
-        self._answers = Answers(service.pool, service.store, service.serve)
+        self._answers = Answers(service.pool, service.store, service.serve, service.contract)
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answer a request whose path is `/predictions` or begins with `/predictions/`.
@@ -69,6 +70,7 @@ class PredictionRoutes:
         match method:
             case "POST" if is_cancel:
                 prediction = self._find(name)
+                self._contract.check_cancel(prediction)
                 self._pool.cancel(prediction, "canceled: a client asked for it")
                 await exchange.answer(200, prediction.snapshot())
             case "GET" if not is_cancel:
@@ -80,6 +82,7 @@ class PredictionRoutes:
 
     async def _create(self, exchange: Exchange, given_id: str | None) -> None:
         try:
+            self._answers.check_stream(exchange)
             prediction, is_new = await self._admit(exchange, given_id)
         except (Refusal, ServekitError) as error:
             self._service.tally.request_refused(error)
@@ -111,6 +114,7 @@ class PredictionRoutes:
         else:
             if _is_json(exchange.headers.get(b"content-type", _JSON)):  # a form has no id to compare
                 await self._read_json(exchange, name)
+            self._answers.check_stream(exchange)
             await self._answers.give_again(exchange, existing)
 
     async def _read(self, exchange: Exchange, given_id: str | None) -> Request:
@@ -126,8 +130,8 @@ class PredictionRoutes:
 
     async def _read_json(self, exchange: Exchange, given_id: str | None) -> Request:
         body = await exchange.read_body(self._max_body, self._stall_seconds)
-        envelope, raw_input = parse_envelope(body, self._service.name_inputs)
-        name = _agree_on_id(envelope.id, given_id)
+        envelope, raw_input = parse_envelope(body, self._service.name_inputs, self._contract.envelopes)
+        name = self._agree_on_id(envelope.id, given_id)
         terms = make_terms(envelope, self._callers.find(exchange))
         webhook = read_subscription(envelope, exchange.headers, allow_private=self._allow_private_webhooks)
         return Request(raw_input, name, envelope.context, terms, has_input=envelope.has_input, webhook=webhook)
@@ -144,6 +148,13 @@ class PredictionRoutes:
             self._pool.remove_files(key)
             raise
 
+    def _agree_on_id(self, in_body: str | None, in_path: str | None) -> str | None:
+        if in_body is None:
+            return in_path
+        if in_path is not None and in_body != in_path:
+            raise Refusal.invalid(["body", "id"], self._contract.id_mismatch, in_body)
+        return check_id(in_body, ["body", "id"])
+
     def _find(self, name: str) -> Prediction:
         prediction = self._store.get(name)
         if prediction is None:
@@ -159,14 +170,6 @@ class PredictionRoutes:
 
 
 _PAGE = 100
-
-
-def _agree_on_id(in_body: str | None, in_path: str | None) -> str | None:
-    if in_body is None:
-        return in_path
-    if in_path is not None and in_body != in_path:
-        raise Refusal.invalid(["body", "id"], "the id in the body must be the one in the path, or be left out", in_body)
-    return check_id(in_body, ["body", "id"])
 
 
 def _is_json(content_type: bytes) -> bool:

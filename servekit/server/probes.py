@@ -32,7 +32,8 @@ def make_probes(service: Service, observer: ServerObserver) -> dict[str, Route]:
 
     async def health(exchange: Exchange) -> None:
         """Answer 200 with the whole state, as Cog does."""
-        await exchange.answer(200, msgspec.json.encode(await check_health(pool, was_ready=observer.was_ready)))
+        health = await check_health(pool, service.contract, was_ready=observer.was_ready)
+        await exchange.answer(200, msgspec.json.encode(health))
 
     metrics = MetricsPage(pool, service.tally, service.serve.queue.max)
     routes: dict[str, Route] = {"/livez": live, "/readyz": ready, "/health-check": health, "/metrics": metrics}

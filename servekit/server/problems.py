@@ -24,6 +24,7 @@ class Refusal(Exception):  # noqa: N818 - the request is at fault, not the serve
         headers: Further headers of the answer.
         is_before_the_end: The request is not read to its end; the connection cannot be used again.
         more: What else the answer tells beside `detail`.
+        cause: The error of ours that it answers, if it does.
     """
 
     def __init__(
@@ -33,17 +34,32 @@ class Refusal(Exception):  # noqa: N818 - the request is at fault, not the serve
         *headers: tuple[bytes, bytes],
         is_before_the_end: bool = False,
         more: Mapping[str, object] = MappingProxyType({}),
+        cause: ServekitError | None = None,
     ) -> None:
         self.status = status
         self.detail = detail
         self.headers = headers
         self.is_before_the_end = is_before_the_end
         self.more = more
+        self.cause = cause
         super().__init__(status, detail)
 
     def body(self) -> bytes:
         """Return the body of the answer."""
         return msgspec.json.encode({"detail": self.detail, **self.more})
+
+    def retold(
+        self, status: int, detail: str | Sequence[dict[str, Any]], more: Mapping[str, object] = MappingProxyType({})
+    ) -> "Refusal":
+        """Return the same answer in other words; `more` stands beside what stood there already."""
+        return Refusal(
+            status,
+            detail,
+            *self.headers,
+            is_before_the_end=self.is_before_the_end,
+            more={**self.more, **more},
+            cause=self.cause,
+        )
 
     @classmethod
     def invalid(cls, loc: Sequence[str | int], message: str, value: object = None) -> "Refusal":
@@ -80,11 +96,11 @@ def refuse_error(error: ServekitError) -> Refusal:
         case InputError():
             return refuse_problems(error.problems)
         case BusyError():  # everybody's, or only this caller's
-            return Refusal(error.http_status, str(error), _retry_after(error.retry_after_seconds))
+            return Refusal(error.http_status, str(error), _retry_after(error.retry_after_seconds), cause=error)
         case NotReadyError():
-            return Refusal.unavailable(str(error), _NOT_READY_SECONDS)
+            return Refusal(error.http_status, str(error), _retry_after(_NOT_READY_SECONDS), cause=error)
         case _:
-            return Refusal(error.http_status, str(error))
+            return Refusal(error.http_status, str(error), cause=error)
 
 
 def _retry_after(seconds: int) -> tuple[bytes, bytes]:

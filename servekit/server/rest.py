@@ -10,9 +10,8 @@ from starlette.responses import HTMLResponse
 
 from servekit.errors import NotReadyError, ServekitError
 from servekit.runtime.model import Model
-from servekit.server.cog_openapi import make_cog_openapi
+from servekit.server.contract import Contract
 from servekit.server.controls import Controls
-from servekit.server.openapi import make_openapi
 from servekit.server.pages import render_docs
 from servekit.server.problems import Refusal, refuse_error
 from servekit.server.service import Service
@@ -29,9 +28,10 @@ def make_rest(service: Service, controls: Controls) -> FastAPI:
     """
     # The documents are our own: FastAPI's know nothing of the model, and its page needs the internet.
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    app.add_exception_handler(Refusal, _answer_refusal)
-    app.add_exception_handler(ServekitError, _answer_error)
-    app.add_exception_handler(StarletteHTTPException, _answer_http_error)
+    errors = _Errors(service.contract)
+    app.add_exception_handler(Refusal, errors.answer_refusal)
+    app.add_exception_handler(ServekitError, errors.answer_error)
+    app.add_exception_handler(StarletteHTTPException, errors.answer_http_error)
     _add_documents(app, service)
     _add_controls(app, service, controls)
     return app
@@ -42,7 +42,8 @@ def _add_documents(app: FastAPI, service: Service) -> None:
 
     @app.get("/")
     async def discover() -> Response:  # pyright: ignore[reportUnusedFunction] - FastAPI calls it
-        return _json(200, _DISCOVERY | {"servekit_version": version("servekit"), "name": service.title})
+        own = {"servekit_version": version("servekit"), "name": service.title}
+        return _json(200, _DISCOVERY | own | service.contract.discover())
 
     @app.get("/openapi.json")
     async def show_openapi() -> Response:  # pyright: ignore[reportUnusedFunction] - FastAPI calls it
@@ -80,7 +81,7 @@ class _Documents:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._make = make_cog_openapi if service.spec.dialect == "cog" else make_openapi
+        self._make = service.contract.make_openapi
         self._model: Model | None = None
         self._openapi = b""
 
@@ -107,18 +108,31 @@ _DISCOVERY = {
 }
 
 
-async def _answer_refusal(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)
-    return _refuse(error)
+class _Errors:
+    """Answers errors in the words of a contract."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+
+    async def answer_refusal(self, _request: Request, error: Exception) -> Response:
+        assert isinstance(error, Refusal)
+        return self._answer(error)
+
+    async def answer_error(self, _request: Request, error: Exception) -> Response:
+        assert isinstance(error, ServekitError)
+        return self._answer(refuse_error(error))
+
+    async def answer_http_error(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, StarletteHTTPException)
+        return self._answer(_explain_http_error(request, error))
+
+    def _answer(self, refusal: Refusal) -> Response:
+        told = self._contract.refuse(refusal)
+        headers = {name.decode(): value.decode() for name, value in told.headers}
+        return Response(told.body(), told.status, headers, media_type="application/json")
 
 
-async def _answer_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, ServekitError)
-    return _refuse(refuse_error(error))
-
-
-async def _answer_http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, StarletteHTTPException)
+def _explain_http_error(request: Request, error: StarletteHTTPException) -> Refusal:
     headers = [(name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()]
     match error.status_code:
         case 404:
@@ -129,12 +143,7 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
             )
         case _:
             detail = str(error.detail)
-    return _refuse(Refusal(error.status_code, detail, *headers))
-
-
-def _refuse(refusal: Refusal) -> Response:
-    headers = {name.decode(): value.decode() for name, value in refusal.headers}
-    return Response(refusal.body(), refusal.status, headers, media_type="application/json")
+    return Refusal(error.status_code, detail, *headers)
 
 
 def _json(status: int, value: Any) -> Response:

@@ -5,7 +5,7 @@ from typing import Any
 from servekit.runtime.model import Model
 from servekit.runtime.prediction import Status
 from servekit.runtime.terms import HIGHEST_PRIORITY, LOWEST_PRIORITY
-from servekit.server.health import State
+from servekit.server.state import State
 from servekit.server.webhooks.subscription import MAX_URL, WebhookEvent
 
 __all__ = ["ID_PARAMETER", "make_components"]

@@ -11,8 +11,8 @@ from servekit.runtime.pool import Pool
 from servekit.runtime.prediction import Prediction
 from servekit.runtime.terms import DEFAULT_TERMS, Terms
 from servekit.schema import InputChecker
+from servekit.server.contract import Contract
 from servekit.server.metrics.tally import Tally
-from servekit.server.problems import Refusal
 from servekit.server.webhooks.outbox import Outbox
 from servekit.server.webhooks.subscription import Subscription
 from servekit.spec import Spec
@@ -55,15 +55,19 @@ class Service:
         store: Where they are kept.
         tally: Counts what becomes of requests.
         webhooks: Tells receivers of predictions.
+        contract: What clients find that is not the same in every project.
     """
 
-    def __init__(self, spec: Spec, pool: Pool, store: Store, tally: Tally, webhooks: Outbox) -> None:
+    def __init__(
+        self, spec: Spec, pool: Pool, store: Store, tally: Tally, webhooks: Outbox, contract: Contract
+    ) -> None:
         self.spec = spec
         self.serve = spec.serve
         self.pool = pool
         self.store = store
         self.tally = tally
         self.webhooks = webhooks
+        self.contract = contract
         self.started_at = time.time()
         self._checked_model: Model | None = None
         self._checker: InputChecker | None = None
@@ -110,8 +114,9 @@ class Service:
             checker.check(raw_input)
         except InputError as error:
             raise error if request.has_input else _explain_no_input(error) from None
-        if request.id is not None and self.store.get(request.id) is not None:
-            raise _refuse_duplicate(request.id)
+        namesake = None if request.id is None else self.store.get(request.id)
+        if namesake is not None:
+            self.contract.check_reuse(namesake)
         if request.webhook is not None:
             self.webhooks.check_room(request.webhook)
         prediction = self.pool.new_prediction(
@@ -124,6 +129,8 @@ class Service:
             terms=request.terms,
         )
         self.pool.submit(prediction)
+        if namesake is not None:
+            self.store.discard(namesake)
         self.store.put(prediction)
         if request.webhook is not None:
             self.webhooks.follow(prediction, request.webhook)
@@ -147,11 +154,3 @@ _NO_INPUT = 'the body has no "input"; put the values below it, as in {"input": {
 
 def _explain_no_input(error: InputError) -> InputError:
     return InputError([{**problem, "msg": f"{problem['msg']}; {_NO_INPUT}"} for problem in error.problems])
-
-
-def _refuse_duplicate(name: str) -> Refusal:
-    message = (
-        f"there is a prediction with the id {name!r} already; take another id, read that one with "
-        f"GET /predictions/{name}, or use PUT, which gives the same prediction again"
-    )
-    return Refusal(409, message)

@@ -7,7 +7,7 @@ The id is the number of the event, so that a client which lost its connection sa
 from servekit.runtime.prediction import EventKind, Prediction
 from servekit.server.problems import Refusal
 
-__all__ = ["KEEP_ALIVE", "MAX_SEND_BYTES", "EventCursor", "format_error", "parse_last_event_id"]
+__all__ = ["KEEP_ALIVE", "MAX_SEND_BYTES", "EventCursor", "format_error", "format_truncation", "parse_last_event_id"]
 
 KEEP_ALIVE = b": keep-alive\n\n"
 
@@ -104,6 +104,21 @@ def format_error(error: str, sent: int) -> bytes:
         sent: How many events the client has.
     """
     return b'id: %b\nevent: error\ndata: {"error":%b}\n\n' % (b"%d" % (sent - 1) if sent else b"", error.encode())
+
+
+def format_truncation(seen: int, skipped: int) -> bytes:
+    """Return the event that is the whole stream of a client who joins too late for what it asks for.
+
+    Its id is that of the last event that is not sent again: a client that comes back with it misses nothing more.
+
+    Args:
+        seen: How many of the prediction's events are not sent.
+        skipped: How many of these the client has never had.
+    """
+    return (
+        b'id: %d\nevent: error\ndata: {"error":"SSE stream replay truncated; events were dropped","skipped":%d}\n\n'
+        % (seen - 1, skipped)
+    )
 
 
 def parse_last_event_id(value: bytes, prediction: Prediction) -> int:

@@ -15,13 +15,10 @@ from servekit.server.exchange import Exchange, Header
 from servekit.server.sse import KEEP_ALIVE, EventCursor, format_error
 from servekit.spec import ServeSpec
 
-__all__ = ["EventStream"]
+__all__ = ["STREAM_HEADERS", "STREAM_TYPE", "EventStream"]
 
-_HEADERS: list[Header] = [
-    (b"content-type", b"text/event-stream"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
+STREAM_TYPE: Header = (b"content-type", b"text/event-stream")
+STREAM_HEADERS: tuple[Header, ...] = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 
 _ERROR = '"the server cannot send the rest of this stream; its log says why"'
 
@@ -68,8 +65,10 @@ class EventStream:
     async def run(self) -> None:
         """Send everything until the prediction's end, or until the client is gone."""
         watch = DisconnectWatch(self._exchange, lambda: self._leave("canceled: the client disconnected"))
+        self._prediction.readers += 1
         try:
-            await self._exchange.send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            headers = [STREAM_TYPE, *STREAM_HEADERS]
+            await self._exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
             # `_leave` lets this time run out, whatever is being waited for.
             with contextlib.suppress(TimeoutError):
                 async with self._limit:
@@ -79,6 +78,7 @@ class EventStream:
                 await self._end(format_error(_ERROR, self._sent))
             raise
         finally:
+            self._prediction.readers -= 1
             watch.end()
             self._keep_alive.cancel()
             if self._is_paused and self._pool is not None:

@@ -44,7 +44,8 @@ class WebServer:
         self._controls = controls
         self._log = log
         self._rest: asyncio.Task[AsgiApp] | None = None
-        app = Application(PredictionRoutes(service), make_probes(service, observer), self._load_rest, log)
+        probes = make_probes(service, observer)
+        app = Application(PredictionRoutes(service), probes, self._load_rest, log, service.contract.refuse)
         self._server = _Server(
             uvicorn.Config(
                 app,

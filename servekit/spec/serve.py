@@ -183,6 +183,12 @@ class ServeSpec(Section):
     max_output: PositiveSize = Field(default=100_000_000, description="The largest output of one prediction.")
     max_logs: Size = Field(default=1_000_000, description="How much of one prediction's logs is kept.")
     history: HistorySpec = Field(default_factory=HistorySpec, description="Finished predictions that are kept.")
+    stream_history: int | None = Field(
+        default=None,
+        ge=0,
+        description="How many past events a client that joins a stream late may still be sent. One that would miss "
+        "some gets an error event instead; with 0 it is sent what comes from then on. Null for all.",
+    )
     keep_alive: PositiveDuration = Field(
         default=15.0, description="How often a comment is sent on an event stream that has nothing to say."
     )

@@ -10,6 +10,8 @@ from pools import RunPool, begun, ended, start
 
 from servekit.runtime.prediction import EventKind, Status
 
+SECONDS = 30.0
+
 both = pytest.mark.parametrize("isolation", ["process", "thread"])
 
 
@@ -174,7 +176,7 @@ async def test_a_hanging_healthcheck_holds_up_nothing_else(run_pool: RunPool) ->
                 return True
     """
     async with run_pool(code, healthcheck_timeout=0.1) as pool:
-        complaints = [await pool.check_health() for _ in range(12)]
+        complaints = [await pool.check_health(SECONDS) for _ in range(12)]
         prediction = await ended(start(pool, file="data:text/plain,hello"))
 
     assert all("timed out after 0.1 seconds" in str(complaint) for complaint in complaints)

@@ -21,6 +21,8 @@ MakeProject = Callable[..., Any]
 
 both = pytest.mark.parametrize("isolation", ["process", "thread"])
 
+SECONDS = 30.0
+
 GOOD = "class Predictor:\n    def predict(self) -> int:\n        return 1\n"
 
 
@@ -301,11 +303,11 @@ async def test_healthcheck_is_asked_and_its_complaint_told(run_pool: RunPool, is
                 return True
     """
     async with run_pool(code, isolation=isolation) as pool:
-        before = await pool.check_health()
+        before = await pool.check_health(SECONDS)
         prediction = pool.new_prediction(b'{"well": false}')
         pool.submit(prediction)
         await prediction.done()
-        after = await pool.check_health()
+        after = await pool.check_health(SECONDS)
 
     assert before is None
     assert after is not None
@@ -345,7 +347,7 @@ async def test_a_worker_that_dies_of_its_healthcheck_is_told_at_once(run_pool: R
                 os._exit(3)
     """
     async with run_pool(code, healthcheck_timeout=3600) as pool:
-        complaint = await pool.check_health()
+        complaint = await pool.check_health(SECONDS)
 
     assert complaint is not None
     assert "worker 1 is gone" in complaint

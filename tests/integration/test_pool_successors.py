@@ -17,7 +17,7 @@ from servekit.errors import NotReadyError, SetupError
 from servekit.runtime.handle import WorkerHandle, WorkerState
 from servekit.runtime.pool import Pool
 from servekit.runtime.prediction import Prediction, Status
-from servekit.server.health import State, state_of
+from servekit.server.state import State, state_of
 from servekit.spec import Spec
 
 MakeProject = Callable[..., Spec]

@@ -2,11 +2,15 @@
 
 import sys
 import textwrap
+from collections.abc import Generator
+from contextlib import closing, contextmanager
 from pathlib import Path
+
+from serving import Server
 
 from servekit.spec import Spec, load_spec
 
-__all__ = ["write_cog_project"]
+__all__ = ["serve_cog_project", "write_cog_project"]
 
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -18,3 +22,14 @@ def write_cog_project(root: Path, code: str, *, slots: int = 1) -> Spec:
     concurrency = f"concurrency:\n  max: {slots}\n" if slots > 1 else ""
     (root / "cog.yaml").write_text(f'build:\n  python_version: "{_PYTHON}"\nrun: run.py:Runner\n{concurrency}')
     return load_spec(root)
+
+
+@contextmanager
+def serve_cog_project(root: Path, code: str, **environment: str) -> Generator[Server]:
+    """Serve a project of the given code with these variables set; the caller waits until it is ready."""
+    write_cog_project(root, code)
+    variables = [f"{name}={value}" for name, value in environment.items()]
+    program = [sys.executable, "-P", "-m", "servekit.server", f"--spec={root}", "--host=127.0.0.1", "--port=0"]
+    server = Server(root, "env", *variables, *program)
+    with closing(server):
+        yield server

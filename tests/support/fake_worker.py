@@ -7,7 +7,19 @@ import msgspec
 
 from servekit.runtime.death import DeathCause
 from servekit.runtime.handle import WorkerEvents, WorkerHandle, WorkerState
-from servekit.runtime.protocol import Cancel, Completed, Loaded, Ping, Pong, Run, Setup, Shutdown, ToServer, ToWorker
+from servekit.runtime.protocol import (
+    Cancel,
+    Completed,
+    HealthCheck,
+    Loaded,
+    Ping,
+    Pong,
+    Run,
+    Setup,
+    Shutdown,
+    ToServer,
+    ToWorker,
+)
 from servekit.runtime.settings import WorkerSettings
 
 __all__ = ["FakeWorker"]
@@ -35,6 +47,7 @@ class FakeWorker(WorkerHandle):
         may_set_up: It was told to run `setup`.
         is_told_to_leave: It was told to shut down.
         is_silent: It does not answer the watchdog.
+        checks: The numbers of the health checks that it was asked for.
     """
 
     all: ClassVar[list["FakeWorker"]] = []
@@ -47,6 +60,7 @@ class FakeWorker(WorkerHandle):
         self.may_set_up = False
         self.is_told_to_leave = False
         self.is_silent = False
+        self.checks: list[int] = []
         self.all.append(self)
 
     async def start(self) -> None:
@@ -63,6 +77,8 @@ class FakeWorker(WorkerHandle):
                 self.may_set_up = True
             case Shutdown():
                 self.is_told_to_leave = True
+            case HealthCheck():
+                self.checks.append(message.number)
             case Ping() if not self.is_silent:
                 asyncio.get_running_loop().call_soon(self.say, Pong(message.number, 0.0))
             case _:

@@ -23,6 +23,7 @@ from servekit.compat.cog.types import (
     URLFile,
     URLPath,
 )
+from servekit.compat.version import COG_VERSION
 from servekit.errors import CancelationError as CancelationException
 
 if TYPE_CHECKING:  # else __getattr__ gives them
@@ -51,8 +52,7 @@ __all__ = [
     "streaming",
 ]
 
-__version__ = "0.23.1+servekit"
-"""The version of Cog whose SDK this follows."""
+__version__: Final = COG_VERSION
 
 _DEPRECATED: Final = {
     "ExperimentalFeatureWarning": "ExperimentalFeatureWarning is deprecated: nothing raises it any more, so remove it",

@@ -6,7 +6,7 @@ from contextvars import Context
 
 from structlog.typing import FilteringBoundLogger
 
-from servekit.errors import BusyError
+from servekit.errors import ReceiverBusyError
 from servekit.runtime.prediction import Prediction
 from servekit.server.metrics.tally import Tally
 from servekit.server.webhooks.courier import Courier
@@ -56,7 +56,7 @@ class Outbox:
         """Refuse a prediction for whose receiver too many wait already.
 
         Raises:
-            BusyError: There are as many, or they take as much memory, as may.
+            ReceiverBusyError: There are as many, or they take as much memory, as may.
         """
         host = subscription.target.host
         if self._has_room(host):
@@ -67,7 +67,7 @@ class Outbox:
             "(serve.webhook.max_pending, serve.webhook.max_pending_size); "
             "wait until some are taken, or ask without a webhook"
         )
-        raise BusyError(message, _RETRY_AFTER_SECONDS)
+        raise ReceiverBusyError(message, _RETRY_AFTER_SECONDS)
 
     def follow(self, prediction: Prediction, subscription: Subscription) -> None:
         """Tell a receiver what happens to a prediction, from its beginning on."""

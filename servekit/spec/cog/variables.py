@@ -76,6 +76,10 @@ def _read_limit(text: str) -> str | None:
     return str(_NO_LIMIT_SECONDS) if seconds is not None and not float(seconds) else seconds
 
 
+def _read_count(text: str) -> str | None:
+    return text if re.fullmatch("[0-9]{1,9}", text) else None
+
+
 def _read_format(text: str) -> str:
     return "console" if text == "console" else "json"
 
@@ -89,6 +93,7 @@ COG_VARIABLES: Final = (
         "debug, info, warning or error",
         lambda text: _LEVELS.get(text.lower()),
     ),
+    CogVariable("COG_STREAM_HISTORY_CAPACITY", "SERVEKIT_STREAM_HISTORY", "a whole number", _read_count),
     CogVariable("COG_THROTTLE_RESPONSE_INTERVAL", "SERVEKIT_WEBHOOK_INTERVAL", "seconds", _read_seconds),
     CogVariable("LOG_FORMAT", "SERVEKIT_LOG_FORMAT", "console, or anything else for JSON", _read_format),
 )

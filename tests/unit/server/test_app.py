@@ -8,6 +8,7 @@ from logbook import Logbook
 
 from servekit.errors import BusyError, InputError, NotReadyError, ServekitError
 from servekit.server.app import Application, AsgiApp, Route
+from servekit.server.contract import Contract
 from servekit.server.exchange import ClientGoneError, Exchange, Message, Receive, Scope, Send
 from servekit.server.problems import Refusal
 
@@ -35,7 +36,7 @@ async def ask(logbook: Logbook, path: str, route: Route = unused) -> list[Messag
         sent.append(message)
 
     scope: dict[str, Any] = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "headers": []}
-    await Application(route, {"/livez": route}, get_rest, logbook.log)(scope, receive, send)
+    await Application(route, {"/livez": route}, get_rest, logbook.log, Contract().refuse)(scope, receive, send)
     return sent
 
 
