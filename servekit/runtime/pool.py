@@ -225,6 +225,7 @@ class Pool:
         uploads: Mapping[str, str] | None = None,
         key: int | None = None,
         terms: Terms = DEFAULT_TERMS,
+        tells_cancel_reason: bool = True,
     ) -> Prediction:
         """Make a prediction for `submit`. Its input is checked already; its context is what JSON can hold."""
         model = self._crew.model
@@ -237,6 +238,7 @@ class Pool:
             uploads=uploads,
             streams=model is not None and model.streams,
             terms=terms,
+            tells_cancel_reason=tells_cancel_reason,
         )
 
     def new_key(self) -> int:

@@ -77,6 +77,7 @@ class Prediction:
         has_files: It may have a folder of temporary files.
         is_refused: It ended without having run: the queue's time was up, or the server is going away.
         readers: How many clients have its events streamed to them now.
+        tells_cancel_reason: Answers say why it was canceled; else only the server's log does.
     """
 
     __slots__ = (
@@ -106,6 +107,7 @@ class Prediction:
         "started_tick",
         "status",
         "streams",
+        "tells_cancel_reason",
         "terms",
         "uploads",
     )
@@ -121,6 +123,7 @@ class Prediction:
         uploads: Mapping[str, str] | None = None,
         streams: bool = False,
         terms: Terms = DEFAULT_TERMS,
+        tells_cancel_reason: bool = True,
     ) -> None:
         self.id = id
         self.key = key
@@ -130,6 +133,7 @@ class Prediction:
         self.uploads = uploads
         self.streams = streams
         self.terms = terms
+        self.tells_cancel_reason = tells_cancel_reason
         self.status = Status.STARTING
         self.created_at = time.time()
         self.created_tick = time.perf_counter()
@@ -177,13 +181,14 @@ class Prediction:
 
     def snapshot(self) -> bytes:
         """Return the answer as JSON."""
+        is_error_told = self.tells_cancel_reason or self.status is not Status.CANCELED
         return _to_json(
             Snapshot(
                 id=self.id,
                 status=self.status,
                 input=msgspec.Raw(self.shown_input),
                 output=msgspec.Raw(self.output),
-                error=self.error,
+                error=self.error if is_error_told else None,
                 logs=self.logs,
                 metrics=self._metrics,
                 created_at=datetime.fromtimestamp(self.created_at, UTC),

@@ -5,37 +5,31 @@ import contextlib
 
 import msgspec
 
-from servekit.runtime.pool import Pool
 from servekit.runtime.prediction import Prediction
-from servekit.server.contract import Contract
 from servekit.server.disconnect import DisconnectWatch
 from servekit.server.exchange import ClientGoneError, Exchange, Header
 from servekit.server.joining import check_room, find_start
 from servekit.server.negotiation import NO_PREFERENCE, Preference, parse_prefer, wants_events
 from servekit.server.problems import Refusal, refuse_problems
+from servekit.server.service import Service
 from servekit.server.sse import format_truncation, parse_last_event_id
 from servekit.server.stream import STREAM_HEADERS, STREAM_TYPE, EventStream
-from servekit.spec import ServeSpec
-from servekit.store import Store
 
-__all__ = ["Answers", "refuse_old_streams"]
+__all__ = ["Answers", "refuse_old_streams", "wants_stream"]
 
 
 class Answers:
     """Gives predictions to clients.
 
     Args:
-        pool: Where they run.
-        store: Where they are kept.
-        serve: What streams go by.
-        contract: Says which predictors may be streamed.
+        service: What is served.
     """
 
-    def __init__(self, pool: Pool, store: Store, serve: ServeSpec, contract: Contract) -> None:
-        self._pool = pool
-        self._store = store
-        self._serve = serve
-        self._contract = contract
+    def __init__(self, service: Service) -> None:
+        self._pool = service.pool
+        self._store = service.store
+        self._serve = service.serve
+        self._contract = service.contract
 
     def check_stream(self, exchange: Exchange) -> None:
         """Refuse a request for events which the predictor's clients may not have.
@@ -43,7 +37,7 @@ class Answers:
         Raises:
             Refusal: It asks for such.
         """
-        if _wants_events(exchange):
+        if wants_stream(exchange):
             self._contract.check_stream(self._pool.model)
 
     async def give_to_maker(self, exchange: Exchange, prediction: Prediction) -> None:
@@ -52,7 +46,7 @@ class Answers:
         Unless the client prefers `respond-async`, the prediction is canceled when it goes.
         """
         preference = _read_preference(exchange)
-        if _wants_events(exchange):
+        if wants_stream(exchange):
             owner = None if preference.responds_async else self._pool
             await _stream(EventStream(exchange, prediction, self._serve, pool=owner))
             return
@@ -62,7 +56,7 @@ class Answers:
             await _wait(prediction, preference.wait_seconds or 0.0)
         else:
             await self._wait_with_client(exchange, prediction, preference.wait_seconds)
-        await self._give(exchange, prediction, preference)
+        await self._give(exchange, prediction, preference, is_new=preference.wait_seconds is None)
 
     def cancels_when_gone(self, exchange: Exchange) -> bool:
         """Whether the prediction of a request ends with its client."""
@@ -70,7 +64,7 @@ class Answers:
 
     async def give_again(self, exchange: Exchange, prediction: Prediction) -> None:
         """Answer a PUT whose prediction is there already; such a client may go without consequence."""
-        if _wants_events(exchange):
+        if wants_stream(exchange):
             await self._attach(exchange, prediction)
             return
         preference = _read_preference(exchange)
@@ -79,7 +73,7 @@ class Answers:
 
     async def show(self, exchange: Exchange, prediction: Prediction) -> None:
         """Answer a GET: the prediction as it is now, or its events from the first or the last seen one on."""
-        if _wants_events(exchange):
+        if wants_stream(exchange):
             await self._attach(exchange, prediction)
         else:
             await exchange.answer(200, prediction.snapshot())
@@ -98,14 +92,17 @@ class Answers:
         if watch.is_gone:
             raise ClientGoneError
 
-    async def _give(self, exchange: Exchange, prediction: Prediction, preference: Preference) -> None:
-        """Answer with a prediction as it is now."""
+    async def _give(
+        self, exchange: Exchange, prediction: Prediction, preference: Preference, *, is_new: bool = False
+    ) -> None:
+        """Answer with a prediction as it is now; a new one has only just been accepted."""
         headers: list[Header] = []
         if preference is not NO_PREFERENCE:
             headers.append((b"preference-applied", preference.applied))
         if not prediction.is_done:
             headers.append((b"location", b"/predictions/" + prediction.id.encode()))
-            await exchange.answer(202, prediction.snapshot(), *headers)
+            body = self._contract.accept(prediction) if is_new else prediction.snapshot()
+            await exchange.answer(202, body, *headers)
         elif prediction.is_refused:
             # As if it had never been admitted, so that a PUT may try again.
             self._store.discard(prediction)
@@ -151,12 +148,13 @@ def refuse_old_streams(exchange: Exchange) -> None:
     Raises:
         Refusal: It asks for them.
     """
-    if exchange.scope["http_version"] == "1.0" and _wants_events(exchange):
+    if exchange.scope["http_version"] == "1.0" and wants_stream(exchange):
         message = "an event stream needs HTTP/1.1, and this request is HTTP/1.0 (behind nginx: proxy_http_version 1.1)"
         raise Refusal(505, message)
 
 
-def _wants_events(exchange: Exchange) -> bool:
+def wants_stream(exchange: Exchange) -> bool:
+    """Whether a client wants events and no JSON."""
     accept = exchange.headers.get(b"accept")
     return accept is not None and b"event-stream" in accept and wants_events(exchange.header_values(b"accept"))
 

@@ -11,7 +11,7 @@ from servekit.compat.version import COG_VERSION
 from servekit.errors import BusyError, CallerLimitError, NotReadyError, ReceiverBusyError, StreamLimitError
 from servekit.problems import MISSING
 from servekit.runtime.model import Model
-from servekit.runtime.prediction import Prediction
+from servekit.runtime.prediction import Prediction, Status
 from servekit.server.cog_openapi import STREAMING, make_cog_openapi
 from servekit.server.contract import Contract
 from servekit.server.envelope import Envelope, EnvelopeRules
@@ -43,6 +43,7 @@ class CogContract(Contract):
 
     envelopes = EnvelopeRules(msgspec.json.Decoder(CogEnvelope).decode, is_strict=False)
     id_mismatch = "prediction ID must match the ID supplied in the URL"
+    tells_cancel_reason = False
 
     def __init__(self, readiness: ReadinessFile) -> None:
         self._readiness = readiness
@@ -62,6 +63,10 @@ class CogContract(Contract):
         if prediction.is_done:
             message = f"the prediction {prediction.id!r} has ended ({prediction.status}); there is nothing to cancel"
             raise Refusal(404, message)
+
+    def accept(self, prediction: Prediction) -> bytes:
+        """Say that it starts, as Cog does, whether or not it has a slot already."""
+        return msgspec.json.encode({"id": prediction.id, "status": Status.STARTING})
 
     def refuse(self, refusal: Refusal) -> Refusal:
         """Put `error`, and `status` where Cog has it, beside `detail`; a full server is a conflict."""

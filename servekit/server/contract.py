@@ -23,10 +23,12 @@ class Contract:
     Attributes:
         envelopes: How the bodies of requests are read.
         id_mismatch: What is wrong when body and path have different ids.
+        tells_cancel_reason: The `error` of a canceled prediction says why it was canceled.
     """
 
     envelopes: EnvelopeRules = OWN_ENVELOPES
     id_mismatch: str = "the id in the body must be the one in the path, or be left out"
+    tells_cancel_reason: bool = True
 
     # ------------------------------------------------------------------ what is taken
 
@@ -57,6 +59,10 @@ class Contract:
         """
 
     # ------------------------------------------------------------------ what is told
+
+    def accept(self, prediction: Prediction) -> bytes:
+        """Return the answer, as JSON, to who asked for a prediction and does not wait for it."""
+        return prediction.snapshot()
 
     def refuse(self, refusal: Refusal) -> Refusal:
         """Return an error as clients are told of it."""

@@ -40,7 +40,7 @@ class PredictionRoutes:
         self._allow_private_webhooks = service.serve.webhook.allow_private
         self._contract = service.contract
         self._callers = CallerKeys(service.serve.caller)
-        self._answers = Answers(service.pool, service.store, service.serve, service.contract)
+        self._answers = Answers(service)
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answer a request whose path is `/predictions` or begins with `/predictions/`.

@@ -127,6 +127,7 @@ class Service:
             uploads={token: str(path) for token, path in request.uploads.items()} if request.uploads else None,
             key=request.key,
             terms=request.terms,
+            tells_cancel_reason=self.contract.tells_cancel_reason,
         )
         self.pool.submit(prediction)
         if namesake is not None:

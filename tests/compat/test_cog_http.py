@@ -380,6 +380,7 @@ def test_a_put_of_what_runs_shows_it_with_its_input(client: httpx.Client, gate: 
         again = client.put(f"/predictions/{accepted.json()['id']}", json={"input": {"act": "echo"}}, headers=prefer)
 
     assert (accepted.status_code, again.status_code) == (202, 202)
+    assert accepted.json() == {"id": accepted.json()["id"], "status": "starting"}
     assert again.json()["status"] == "processing"
     assert again.json()["input"] == {"act": "wait", "text": str(gate)}
 
@@ -422,9 +423,10 @@ def test_what_runs_is_canceled(client: httpx.Client, gate: Path, act: str) -> No
     with running(client, gate, f"canceled-{act}", act):
         answers = [client.post(f"/predictions/canceled-{act}/cancel") for _ in range(3)]
 
+    canceled = client.get(f"/predictions/canceled-{act}").json()
     assert answers[0].status_code == 200
     assert {each.status_code for each in answers} <= {200, 404}  # the later two may come too late
-    assert client.get(f"/predictions/canceled-{act}").json()["status"] == "canceled"
+    assert (canceled["status"], canceled["error"]) == ("canceled", None)
 
 
 def test_what_has_ended_or_never_was_cannot_be_canceled(client: httpx.Client) -> None:

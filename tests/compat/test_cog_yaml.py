@@ -406,6 +406,7 @@ VARIABLES: dict[str, tuple[dict[str, str], str, object]] = {
     ),
     "a setup's time": ({"COG_SETUP_TIMEOUT": "90"}, "setup_timeout", 90),
     "a setup without a limit": ({"COG_SETUP_TIMEOUT": "0"}, "setup_timeout", 86400),
+    "a history of events": ({"COG_STREAM_HISTORY_CAPACITY": "0"}, "stream_history", 0),
     "a level": ({"COG_LOG_LEVEL": "WARN"}, "log_level", "warning"),
     "a console": ({"LOG_FORMAT": "console"}, "log_format", "console"),
     "another format": ({"LOG_FORMAT": "json"}, "log_format", "json"),
@@ -444,6 +445,7 @@ def test_a_flag_wins_over_a_variable(load: Load) -> None:
         ("COG_MAX_CONCURRENCY", "1000000"),
         ("COG_SETUP_TIMEOUT", "-1"),
         ("COG_SETUP_TIMEOUT", "5 min"),
+        ("COG_STREAM_HISTORY_CAPACITY", "nope"),
         ("COG_LOG_LEVEL", "loud"),
     ],
 )
