@@ -13,6 +13,11 @@ import pytest
 from cog_projects import serve_cog_project
 from serving import DEADLINE_SECONDS, Server, wait_until
 
+from servekit.runtime.prediction import EventKind
+from servekit_cli.container.client import ModelClient
+from servekit_cli.container.uploads import RequestBody
+from servekit_cli.inputs import PredictionInput
+
 CODE = """
     import sys
     import time
@@ -463,6 +468,18 @@ def test_a_stream_of_what_runs_is_a_406_as_well_but_it_can_be_watched(client: ht
     assert (refused.status_code, refused.json()["error"]) == (406, NO_STREAMS)
     assert text.endswith("\n\n")
     assert "event: completed" in text
+
+
+async def test_the_command_line_shows_what_happens_without_a_stream_of_its_own(server: Server) -> None:
+    body = RequestBody(PredictionInput(b'{"act": "fail"}', {}), {})
+    async with ModelClient(server.url) as client:
+        prediction = client.predict("followed", body)
+        kinds = [kind async for kind, _ in prediction.events()]
+
+    assert kinds[0] is EventKind.START
+    assert EventKind.LOG in kinds
+    assert prediction.outcome is not None
+    assert prediction.outcome.error == "ValueError: boom"
 
 
 # ---------------------------------------------------------------------- health

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 
 import httpx
 import msgspec
-from httpx_sse import ServerSentEvent, aconnect_sse
+from httpx_sse import EventSource, ServerSentEvent, aconnect_sse
 
 from servekit.errors import InputError, PredictionFailedError, SetupError
 from servekit.runtime.prediction import EventKind, Status
@@ -26,6 +26,7 @@ _SILENCE_SECONDS: Final = 60.0
 """A server that says nothing for so long hangs: chosen by feel, above any pause of a machine under load."""
 
 _CONNECT_SECONDS: Final = 10.0
+_NOT_ACCEPTABLE: Final = 406
 _UNPROCESSABLE: Final = 422
 _POLL_SECONDS: Final = 0.02
 _MAX_POLL_SECONDS: Final = 0.5
@@ -140,14 +141,13 @@ class RemotePrediction:
             PredictionFailedError: The server refuses the prediction, or cannot send the rest of its events.
             httpx.TransportError: The connection broke off.
         """
-        with self._body.open() as arguments:
-            async with aconnect_sse(self._http, "PUT", self._path, **arguments) as source:
-                await _raise_refusal(source.response)
-                async for event in source.aiter_sse():
-                    if event.event == "completed":
-                        self.outcome = msgspec.json.decode(event.data, type=Outcome)
-                    if translated := _translate(event):
-                        yield translated
+        async with self._connect() as source:
+            await _raise_refusal(source.response)
+            async for event in source.aiter_sse():
+                if event.event == "completed":
+                    self.outcome = msgspec.json.decode(event.data, type=Outcome)
+                if translated := _translate(event):
+                    yield translated
         if self.outcome is None:
             message = "the events ended before the prediction did"
             raise httpx.RemoteProtocolError(message)
@@ -167,6 +167,25 @@ class RemotePrediction:
         """Ask it to stop. A server that cannot be asked has other ways to notice."""
         with contextlib.suppress(httpx.HTTPError):
             await self._http.post(f"{self._path}/cancel")
+
+    @contextlib.asynccontextmanager
+    async def _connect(self) -> AsyncGenerator[EventSource]:
+        """Send it off, and receive its events until the block ends."""
+        with self._body.open() as arguments:
+            async with aconnect_sse(self._http, "PUT", self._path, **arguments) as source:
+                if source.response.status_code != _NOT_ACCEPTABLE:
+                    yield source
+                    return
+        # A Cog model whose author did not mark it as streaming. It may be watched all the same once it is there.
+        await self._send_off()
+        async with aconnect_sse(self._http, "GET", self._path) as source:
+            yield source
+
+    async def _send_off(self) -> None:
+        """Have it run without waiting for it."""
+        with self._body.open() as arguments:
+            headers = {**arguments.pop("headers", {}), "Prefer": "respond-async"}
+            await _raise_refusal(await self._http.put(self._path, headers=headers, **arguments))
 
 
 def _translate(event: ServerSentEvent) -> Event | None:
