@@ -14,7 +14,7 @@ __all__ = ["OWN_ENVELOPES", "Envelope", "EnvelopeRules", "check_id", "parse_enve
 
 
 class Envelope(msgspec.Struct, forbid_unknown_fields=True):
-    """What a client sends. Clients of Cog may send more: `created_at` is ignored, `output_file_prefix` refused.
+    """What a client sends. Clients made for Cog may send more: `created_at` is ignored, `output_file_prefix` refused.
 
     Attributes:
         input: The input object, as JSON; unset when the body has none.

@@ -49,7 +49,7 @@ _ERRORS = {
     "413": "The body is too large (serve.max_body)",
     "415": "The Content-Type is neither JSON nor a form",
     "422": "The input, or another part of the request, does not fit",
-    "429": "The caller has as many as one may (serve.caller.max); `Retry-After` says when to try again",
+    "429": "The caller has as many as one may (serve.caller.max), or the streams are too many; see `Retry-After`",
     "503": "No worker takes it now; `Retry-After` says when to try again",
 }
 
@@ -135,7 +135,7 @@ def _show() -> _Json:
         "operationId": "get_prediction",
         "summary": "Read a prediction, or attach to its events",
         "parameters": [_header("Accept", "text/event-stream"), _header("Last-Event-ID", "The last event seen")],
-        "responses": _responses(success, "400", "404", "422"),
+        "responses": _responses(success, "400", "404", "422", "429"),
     }
 
 

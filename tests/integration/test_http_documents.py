@@ -107,7 +107,7 @@ def test_every_route_is_described_with_every_status_it_answers(document: Any) ->
 
     assert statuses["POST /predictions"] == {"200", "202", "400", "409", "413", "415", "422", "429", "503"}
     assert statuses["PUT /predictions/{id}"] == {"200", "202", "400", "413", "415", "422", "429", "503"}
-    assert statuses["GET /predictions/{id}"] == {"200", "204", "400", "404", "422"}
+    assert statuses["GET /predictions/{id}"] == {"200", "204", "400", "404", "422", "429"}
     assert statuses["POST /predictions/{id}/cancel"] == {"200", "404", "422"}
     assert set(statuses) == {
         "GET /", "GET /predictions", "POST /predictions", "GET /predictions/{id}", "PUT /predictions/{id}",
