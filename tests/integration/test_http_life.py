@@ -141,9 +141,9 @@ def test_health_says_what_the_predictor_complains_of(start_server: StartServer) 
                 raise RuntimeError("the GPU has fallen off the bus")
     """)
 
-    health = get(server, "/health-check").json()
+    wait_until(lambda: get(server, "/health-check").json()["status"] == "UNHEALTHY")  # it is not waited for
 
-    assert health["status"] == "UNHEALTHY"
+    health = get(server, "/health-check").json()
     assert "the GPU has fallen off the bus" in health["user_healthcheck_error"]
 
 
