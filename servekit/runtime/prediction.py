@@ -76,6 +76,7 @@ class Prediction:
         problems: Why the worker refused the input, as a JSON list; None if it did not.
         has_files: It may have a folder of temporary files.
         is_refused: It ended without having run: the queue's time was up, or the server is going away.
+        is_shared: It is canceled when the last client goes that has it streamed, and not when who asked for it goes.
         readers: How many clients have its events streamed to them now.
         tells_cancel_reason: Answers say why it was canceled; else only the server's log does.
     """
@@ -96,6 +97,7 @@ class Prediction:
         "has_files",
         "id",
         "is_refused",
+        "is_shared",
         "key",
         "kinds",
         "problems",
@@ -143,6 +145,7 @@ class Prediction:
         self.error: str | None = None
         self.problems: bytes | None = None
         self.is_refused = False
+        self.is_shared = False
         self.readers = 0
         self.has_files = bool(uploads)
         self.kinds = bytearray()

@@ -47,8 +47,9 @@ class Answers:
         """
         preference = _read_preference(exchange)
         if wants_stream(exchange):
-            owner = None if preference.responds_async else self._pool
-            await _stream(EventStream(exchange, prediction, self._serve, pool=owner))
+            is_owner = not preference.responds_async
+            prediction.is_shared = is_owner and self._contract.shares_streams
+            await _stream(EventStream(exchange, prediction, self._serve, self._pool, is_owner=is_owner))
             return
         if preference is NO_PREFERENCE:
             await self._wait_with_client(exchange, prediction, None)
@@ -124,7 +125,7 @@ class Answers:
             told = format_truncation(start.seen, start.skipped)
             await exchange.answer(200, told, *STREAM_HEADERS, content_type=STREAM_TYPE)
         else:
-            await _stream(EventStream(exchange, prediction, self._serve, seen=start.seen))
+            await _stream(EventStream(exchange, prediction, self._serve, self._pool, seen=start.seen))
 
 
 async def _stream(stream: EventStream) -> None:

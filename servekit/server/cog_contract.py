@@ -43,6 +43,7 @@ class CogContract(Contract):
 
     envelopes = EnvelopeRules(msgspec.json.Decoder(CogEnvelope).decode, is_strict=False)
     id_mismatch = "prediction ID must match the ID supplied in the URL"
+    shares_streams = True
     tells_cancel_reason = False
 
     def __init__(self, readiness: ReadinessFile) -> None:

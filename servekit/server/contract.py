@@ -23,11 +23,14 @@ class Contract:
     Attributes:
         envelopes: How the bodies of requests are read.
         id_mismatch: What is wrong when body and path have different ids.
+        shares_streams: A prediction that was asked for as a stream goes on until the last of those has gone who have it
+            streamed, and not only for who asked for it.
         tells_cancel_reason: The `error` of a canceled prediction says why it was canceled.
     """
 
     envelopes: EnvelopeRules = OWN_ENVELOPES
     id_mismatch: str = "the id in the body must be the one in the path, or be left out"
+    shares_streams: bool = False
     tells_cancel_reason: bool = True
 
     # ------------------------------------------------------------------ what is taken

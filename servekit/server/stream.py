@@ -2,7 +2,8 @@
 
 One send per wake with everything there is. The stream of the client who asked for the prediction
 owns it: when that client reads too slowly the generator waits, and when it goes the prediction is
-canceled. Streams that were attached later read at their own pace and change nothing.
+canceled. Streams that were attached later read at their own pace and change nothing. Only where a
+prediction is shared it goes on for them, and is canceled with the last of them.
 """
 
 import asyncio
@@ -40,17 +41,27 @@ class EventStream:
         exchange: The request that asked for them.
         prediction: Whose events.
         serve: For the times of keep-alive comments and of giving up.
-        pool: Where the prediction is paused and canceled; None for a stream that does not own it.
+        pool: Where the prediction is paused and canceled.
+        is_owner: Whether the client is the one who asked for the prediction.
         seen: How many of the events the client has already.
     """
 
     def __init__(
-        self, exchange: Exchange, prediction: Prediction, serve: ServeSpec, *, pool: Pool | None = None, seen: int = 0
+        self,
+        exchange: Exchange,
+        prediction: Prediction,
+        serve: ServeSpec,
+        pool: Pool,
+        *,
+        is_owner: bool = False,
+        seen: int = 0,
     ) -> None:
         self._exchange = exchange
         self._prediction = prediction
         self._serve = serve
         self._pool = pool
+        self._is_owner = is_owner
+        self._is_reading = False
         self._cursor = EventCursor(prediction, seen)
         self._sent = seen
         self._loop = asyncio.get_running_loop()
@@ -64,8 +75,9 @@ class EventStream:
 
     async def run(self) -> None:
         """Send everything until the prediction's end, or until the client is gone."""
-        watch = DisconnectWatch(self._exchange, lambda: self._leave("canceled: the client disconnected"))
+        self._is_reading = True
         self._prediction.readers += 1
+        watch = DisconnectWatch(self._exchange, lambda: self._leave("canceled: the client disconnected"))
         try:
             headers = [STREAM_TYPE, *STREAM_HEADERS]
             await self._exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -78,10 +90,10 @@ class EventStream:
                 await self._end(format_error(_ERROR, self._sent))
             raise
         finally:
-            self._prediction.readers -= 1
+            self._end_reading()
             watch.end()
             self._keep_alive.cancel()
-            if self._is_paused and self._pool is not None:
+            if self._is_paused:
                 self._pool.resume(self._prediction)
 
     async def _send_all(self) -> None:
@@ -120,12 +132,12 @@ class EventStream:
             self._exchange.connection.abort()
             self._leave(f"canceled: the client read nothing for {self._serve.stall_timeout:g} seconds")
             return
-        pause = _PAUSED_CHECK_SECONDS if self._is_paused or self._pool is None else _SLOW_SEND_SECONDS
+        pause = _PAUSED_CHECK_SECONDS if self._is_paused or not self._is_owner else _SLOW_SEND_SECONDS
         self._slow_check = self._loop.call_later(pause, self._on_slow_send, started)
 
     def _balance(self) -> None:
         """Let the generator wait when it is too far ahead, and go on when the client has caught up."""
-        if self._pool is None or (self._cursor.is_at_end and not self._is_paused):
+        if not self._is_owner or (self._cursor.is_at_end and not self._is_paused):
             return
         events, size = self._cursor.backlog(_MAX_BACKLOG_EVENTS)
         if not self._is_paused and (events > _MAX_BACKLOG_EVENTS or size > _MAX_BACKLOG_BYTES):
@@ -150,7 +162,15 @@ class EventStream:
     def _leave(self, reason: str) -> None:
         """Give up on the client."""
         self.is_gone = True
-        if self._pool is not None:
+        self._end_reading()
+        is_last = not self._prediction.readers
+        if is_last if self._prediction.is_shared else self._is_owner:
             self._pool.cancel(self._prediction, reason)
         with contextlib.suppress(RuntimeError):  # the stream is past waiting
             self._limit.reschedule(self._loop.time())
+
+    def _end_reading(self) -> None:
+        """Count as a reader no longer; at once when the client goes, as others may look in this same turn."""
+        if self._is_reading:
+            self._is_reading = False
+            self._prediction.readers -= 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from cog_projects import serve_cog_project
-from serving import wait_until
+from serving import Server, wait_until
 
 CODE = """
     import asyncio
@@ -28,14 +28,21 @@ CODE = """
 """
 
 STREAM = {"Accept": "text/event-stream"}
+GONE = 499
 TRUNCATED = "SSE stream replay truncated; events were dropped"
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Generator[httpx.Client]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
     root = tmp_path_factory.mktemp("project")
-    with serve_cog_project(root, CODE, COG_STREAM_HISTORY_CAPACITY="2") as server, server.client() as client:
+    with serve_cog_project(root, CODE, COG_STREAM_HISTORY_CAPACITY="2") as server:
         server.wait_until_ready()
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Generator[httpx.Client]:
+    with server.client() as client:
         yield client
 
 
@@ -87,6 +94,24 @@ def test_an_async_generator_streams_as_it_yields(client: httpx.Client, gate: Pat
         assert next(line for line in lines if "chunk-1" in line)  # long before it ends
         gate.touch()
         assert "event: completed" in list(lines)
+
+
+def test_a_prediction_goes_on_until_its_last_reader_has_gone(server: Server, client: httpx.Client, gate: Path) -> None:
+    def status() -> str:
+        return str(client.get("/predictions/shared").json()["status"])
+
+    body = {"input": {"count": 1, "gate": str(gate)}}
+    with client.stream("PUT", "/predictions/shared", json=body, headers=STREAM) as first:
+        wait_until(Path(f"{gate}.begun").exists)
+        with client.stream("PUT", "/predictions/shared", json={}, headers=STREAM) as second:
+            lines = second.iter_lines()  # kept: a connection ends with what reads it
+            assert "event: output" in lines
+            first.close()
+            server.wait_for(lambda line: line.get("status") == GONE)
+            before = status()
+
+    wait_until(lambda: status() != "processing")
+    assert (before, status()) == ("processing", "canceled")
 
 
 def test_who_joins_too_late_is_told_how_many_events_are_gone(client: httpx.Client, gate: Path) -> None:
