@@ -37,7 +37,7 @@ class Answers:
         Raises:
             Refusal: It asks for such.
         """
-        if wants_stream(exchange):
+        if self._contract.limits_streams and wants_stream(exchange):
             self._contract.check_stream(self._pool.model)
 
     async def give_to_maker(self, exchange: Exchange, prediction: Prediction) -> None:

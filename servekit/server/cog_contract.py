@@ -43,6 +43,7 @@ class CogContract(Contract):
 
     envelopes = EnvelopeRules(msgspec.json.Decoder(CogEnvelope).decode, is_strict=False)
     id_mismatch = "prediction ID must match the ID supplied in the URL"
+    limits_streams = True
     shares_streams = True
     tells_cancel_reason = False
 

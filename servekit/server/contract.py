@@ -23,6 +23,7 @@ class Contract:
     Attributes:
         envelopes: How the bodies of requests are read.
         id_mismatch: What is wrong when body and path have different ids.
+        limits_streams: Not every predictor may be streamed: `check_stream` is to be asked.
         shares_streams: A prediction that was asked for as a stream goes on until the last of those has gone who have it
             streamed, and not only for who asked for it.
         tells_cancel_reason: The `error` of a canceled prediction says why it was canceled.
@@ -30,6 +31,7 @@ class Contract:
 
     envelopes: EnvelopeRules = OWN_ENVELOPES
     id_mismatch: str = "the id in the body must be the one in the path, or be left out"
+    limits_streams: bool = False
     shares_streams: bool = False
     tells_cancel_reason: bool = True
 
