@@ -22,6 +22,7 @@ PREDICTIONS = b"/predictions"
 _JSON = b"application/json"
 _PREFIX = len(PREDICTIONS) + 1
 _MAX_DIGITS = 19
+_READING = ("GET", "HEAD")
 
 
 class PredictionRoutes:
@@ -57,10 +58,10 @@ class PredictionRoutes:
             await self._answer_one(exchange, method, rest)
         elif method == "POST":
             await self._create(exchange, None)
-        elif method == "GET":
+        elif method in _READING:
             await exchange.answer(200, self._list(exchange.scope["query_string"]))
         else:
-            raise Refusal.wrong_method(method, "GET, POST")
+            raise Refusal.wrong_method(method, "GET, HEAD, POST")
 
     async def _answer_one(self, exchange: Exchange, method: str, rest: bytes) -> None:
         # Split before decoding: an encoded slash is part of an id, and makes it a wrong one.
@@ -75,10 +76,12 @@ class PredictionRoutes:
                 await exchange.answer(200, prediction.snapshot())
             case "GET" if not is_cancel:
                 await self._answers.show(exchange, self._find(name))
+            case "HEAD" if not is_cancel:  # never a stream, which would have no end and nothing in it
+                await exchange.answer(200, self._find(name).snapshot())
             case "PUT" if not is_cancel:
                 await self._create_once(exchange, name)
             case _:
-                raise Refusal.wrong_method(method, "POST" if is_cancel else "GET, PUT")
+                raise Refusal.wrong_method(method, "POST" if is_cancel else "GET, HEAD, PUT")
 
     async def _create(self, exchange: Exchange, given_id: str | None) -> None:
         try:

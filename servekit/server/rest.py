@@ -18,6 +18,8 @@ from servekit.server.service import Service
 
 __all__ = ["make_rest"]
 
+_READING = ["GET", "HEAD"]
+
 
 def make_rest(service: Service, controls: Controls) -> FastAPI:
     """Return the application.
@@ -40,16 +42,16 @@ def make_rest(service: Service, controls: Controls) -> FastAPI:
 def _add_documents(app: FastAPI, service: Service) -> None:
     documents = _Documents(service)
 
-    @app.get("/")
+    @app.api_route("/", methods=_READING)
     async def discover() -> Response:  # pyright: ignore[reportUnusedFunction] - FastAPI calls it
         own = {"servekit_version": version("servekit"), "name": service.title}
         return _json(200, _DISCOVERY | own | service.contract.discover())
 
-    @app.get("/openapi.json")
+    @app.api_route("/openapi.json", methods=_READING)
     async def show_openapi() -> Response:  # pyright: ignore[reportUnusedFunction] - FastAPI calls it
         return Response(documents.openapi(), media_type="application/json")
 
-    @app.get("/docs")
+    @app.api_route("/docs", methods=_READING)
     async def show_docs() -> Response:  # pyright: ignore[reportUnusedFunction] - FastAPI calls it
         return HTMLResponse(render_docs(service.title))
 
@@ -138,9 +140,8 @@ def _explain_http_error(request: Request, error: StarletteHTTPException) -> Refu
         case 404:
             detail = f"there is nothing at {request.url.path}; GET / names what there is"
         case 405:
-            detail = (
-                f"{request.method} is not possible here; possible are {(error.headers or {}).get('Allow', 'others')}"
-            )
+            allowed = ", ".join(sorted((error.headers or {}).get("Allow", "others").split(", ")))
+            return Refusal.wrong_method(request.method, allowed)
         case _:
             detail = str(error.detail)
     return Refusal(error.status_code, detail, *headers)

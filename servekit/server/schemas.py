@@ -12,7 +12,7 @@ __all__ = ["ID_PARAMETER", "make_components"]
 
 _Json = dict[str, Any]
 
-_ID: _Json = {"type": "string", "pattern": "^[A-Za-z0-9._~-]{1,128}$"}
+_ID: _Json = {"type": "string", "pattern": "^[A-Za-z0-9._~:=+@,-]{1,128}$"}
 _TIME: _Json = {"type": "string", "format": "date-time"}
 _MAYBE_TIME: _Json = {"anyOf": [_TIME, {"type": "null"}]}
 _MAYBE_TEXT: _Json = {"type": ["string", "null"]}

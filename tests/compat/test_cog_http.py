@@ -390,6 +390,15 @@ def test_a_put_of_what_runs_shows_it_with_its_input(client: httpx.Client, gate: 
     assert again.json()["input"] == {"act": "wait", "text": str(gate)}
 
 
+def test_an_id_may_be_a_urn_or_base64(client: httpx.Client) -> None:
+    name = "urn:job:YWI+Yw=="
+
+    answer = client.put(f"/predictions/{name}", json={"id": name, "input": {"act": "echo"}})
+
+    assert (answer.status_code, answer.json()["id"]) == (200, name)
+    assert client.get(f"/predictions/{name}").json() == answer.json()
+
+
 def test_a_put_of_what_has_ended_gives_the_same_prediction_again(client: httpx.Client) -> None:
     body = {"input": {"act": "echo", "text": "first"}}
 

@@ -76,6 +76,16 @@ def test_the_root_names_every_route(client: httpx.Client) -> None:
         assert client.get(answer[path]).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/", "/openapi.json", "/docs", "/predictions", "/predictions/seen"])
+def test_head_tells_what_get_would_without_the_body(client: httpx.Client, path: str) -> None:
+    client.put("/predictions/seen", json={"input": {"text": "a"}})
+
+    head, get = client.head(path, headers={"Accept": "text/event-stream"}), client.get(path)
+
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == str(len(get.content))
+
+
 def test_the_document_has_the_model_s_real_input_and_output(document: Any) -> None:
     schemas = document["components"]["schemas"]
 

@@ -138,12 +138,12 @@ def test_a_client_that_goes_while_it_sends_harms_nothing(server: Server, client:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("DELETE", "/predictions", "GET, POST"),
-        ("POST", "/predictions/x", "GET, PUT"),
+        ("DELETE", "/predictions", "GET, HEAD, POST"),
+        ("POST", "/predictions/x", "GET, HEAD, PUT"),
         ("GET", "/predictions/x/cancel", "POST"),
         ("POST", "/livez", "GET, HEAD"),
         ("POST", "/metrics", "GET, HEAD"),
-        ("POST", "/docs", "GET"),
+        ("POST", "/docs", "GET, HEAD"),
     ],
 )
 def test_a_wrong_method_is_a_405_that_names_the_right_ones(

@@ -61,8 +61,9 @@ class Feed:
             await prediction.changed(self._seen)
             if self._find_event() is not None:
                 return True
-            self._looked_at = self._loop.time()
             self._seen = len(prediction.kinds)
+            if self._seen > 1:  # the start alone is no reason to have what follows wait
+                self._looked_at = self._loop.time()
         return self._find_event() is not None
 
     def take(self) -> Message:

@@ -118,12 +118,14 @@ def test_a_context_that_is_taken_can_be_sent_on_in_its_message() -> None:
         msgspec.msgpack.encode([[[[context]]]])
 
 
-@pytest.mark.parametrize("name", ["a", "A-b_c.d~9", "x" * 128])
+@pytest.mark.parametrize("name", ["a", "A-b_c.d~9", "urn:uuid:1", "YWI+Yw==", "a@b,c", "x" * 128])
 def test_proper_ids_are_taken(name: str) -> None:
     assert check_id(name, ["path", "id"]) == name
 
 
-@pytest.mark.parametrize("name", ["", "x" * 129, "a/b", "a b", "ä", "a\n", "a\x00", "%2f", "../x"])
+@pytest.mark.parametrize(
+    "name", ["", "x" * 129, "a/b", "a b", "ä", "a\n", "a\x00", "%2f", "../x", 'a"b', "a\\b", "a?b", "a#b"]
+)
 def test_other_ids_are_answered_422(name: str) -> None:
     with pytest.raises(Refusal) as caught:
         check_id(name, ["path", "id"])

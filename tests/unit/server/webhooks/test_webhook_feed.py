@@ -105,6 +105,15 @@ def test_an_update_after_a_quiet_time_is_told_at_once(loop: ClockLoop) -> None:
     assert reader.told == ["start", "output"]
 
 
+def test_the_first_news_do_not_wait_for_a_start_that_nobody_asked_for(loop: ClockLoop) -> None:
+    reader = Reader(loop, "logs")
+
+    reader.start()
+    reader.log()
+
+    assert reader.told == ["logs"]
+
+
 def test_large_messages_have_longer_pauses_between_them(loop: ClockLoop) -> None:
     reader = Reader(loop, "output")
     reader.start()
