@@ -18,7 +18,7 @@ from servekit.spec import ServeSpec
 
 __all__ = ["STREAM_HEADERS", "STREAM_TYPE", "EventStream"]
 
-STREAM_TYPE: Header = (b"content-type", b"text/event-stream")
+STREAM_TYPE: Header = (b"content-type", b"text/event-stream; charset=utf-8")
 STREAM_HEADERS: tuple[Header, ...] = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 
 _ERROR = '"the server cannot send the rest of this stream; its log says why"'

@@ -135,7 +135,7 @@ def test_a_stream_says_what_it_is(client: httpx.Client) -> None:
     with client.stream("POST", "/predictions", json={}, headers=EVENTS) as response:
         response.read()
 
-    assert response.headers["content-type"] == "text/event-stream"
+    assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
     assert response.headers["cache-control"] == "no-cache"
     assert response.headers["x-accel-buffering"] == "no"
 
@@ -282,7 +282,7 @@ def test_a_client_that_goes_cancels_its_prediction(server: Server, tmp_path: Pat
     name = f"gone-{accept[:4]}-{attempt}-{tmp_path.name}"[:100]
     gate = tmp_path / "gate"
     connection = connect(server, name, accept, gate=str(gate), count=3)
-    if accept == "text/event-stream":
+    if accept == "text/event-stream; charset=utf-8":
         assert b"200 OK" in connection.recv(1000)
     wait_until(Path(f"{gate}.started").exists)
 
