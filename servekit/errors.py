@@ -89,14 +89,19 @@ class InputError(ServekitError):
     Attributes:
         problems: One entry per fault: `loc` (path from "input" down), `msg` (what was expected),
             `type` (a stable word for programs) and `value` (what was given, shortened).
+
+    Args:
+        problems: As above.
+        text: The message, for readers of another kind; else the problems are listed.
     """
 
     exit_code = 2
     http_status = 422
 
-    def __init__(self, problems: list[dict[str, Any]]) -> None:
+    def __init__(self, problems: list[dict[str, Any]], text: str | None = None) -> None:
         self.problems = problems
-        super().__init__("; ".join(f"{'.'.join(str(part) for part in p['loc'])}: {p['msg']}" for p in problems))
+        listed = "; ".join(f"{'.'.join(str(part) for part in p['loc'])}: {p['msg']}" for p in problems)
+        super().__init__(listed if text is None else text)
 
 
 class OutputError(ServekitError):

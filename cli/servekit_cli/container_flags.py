@@ -1,11 +1,13 @@
 """What commands that can run an image take beside what they take for a project."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from servekit.errors import UsageError
+from servekit_cli.variables import read_variables
 
 if TYPE_CHECKING:
     from servekit_cli.container.options import RunOptions
@@ -22,6 +24,7 @@ __all__ = [
     "check_image",
     "read_run_options",
     "refuse_without_image",
+    "take_variables",
 ]
 
 _SPEC_NAMES = ("servekit.yaml", "cog.yaml")
@@ -34,10 +37,10 @@ ImageArgument = Annotated[
 ]
 EnvFlag = Annotated[
     list[str] | None,
-    typer.Option("--env", "-e", metavar="NAME=VALUE", help="A variable of the container; NAME alone passes it on."),
+    typer.Option("--env", "-e", metavar="NAME=VALUE", help="A variable for what is run; NAME alone passes it on."),
 ]
 EnvFileFlag = Annotated[
-    list[Path] | None, typer.Option("--env-file", metavar="FILE", help="Variables of the container, one a line.")
+    list[Path] | None, typer.Option("--env-file", metavar="FILE", help="Variables for what is run, one a line.")
 ]
 GpusFlag = Annotated[
     str | None,
@@ -92,13 +95,22 @@ def read_run_options(
     from servekit_cli.container import options  # noqa: PLC0415 - loads the Docker SDK
 
     return options.RunOptions(
-        environment=options.read_environment(env or (), env_file or ()),
+        environment=read_variables(env or (), env_file or ()),
         gpus="auto" if gpus is None else options.read_gpus(gpus),
         memory_bytes=None if memory is None else options.read_memory(memory),
         cpus=cpus,
         mounts=tuple(options.read_mount(each) for each in volume or ()),
         pull=pull,
     )
+
+
+def take_variables(env: list[str] | None, env_file: list[Path] | None) -> None:
+    """Set variables for what runs here, in no container.
+
+    Raises:
+        UsageError: One of them cannot be read.
+    """
+    os.environ.update(read_variables(env or (), env_file or ()))
 
 
 def refuse_without_image(command: str, **flags: object) -> None:

@@ -4,19 +4,32 @@ import base64
 import binascii
 import mimetypes
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from servekit.errors import UsageError
 from servekit_cli.schemas import Schema, is_file, item_schema, property_schema
-from servekit_cli.targets import STDOUT, Target
+from servekit_cli.targets import STDOUT
 from servekit_cli.terminal import say
 
-__all__ = ["FileWriter"]
+__all__ = ["FileWriter", "NameFile", "join_place"]
 
-_EXTENSIONS: Final = {"image/webp": ".webp", "audio/wav": ".wav", "audio/mpeg": ".mp3", "text/plain": ".txt"}
+NameFile = Callable[[str, tuple[str, ...]], Path]
+"""Names a file by the extension of its type, and by where in the output it stands; empty for the whole output."""
+
+_EXTENSIONS: Final = {
+    "application/jsonl": ".jsonl",
+    "application/x-ndjson": ".ndjson",
+    "application/xml": ".xml",
+    "audio/mpeg": ".mp3",
+    "audio/wav": ".wav",
+    "audio/webm": ".weba",
+    "image/webp": ".webp",
+    "text/javascript": ".js",
+    "text/plain": ".txt",
+}
 """Where `mimetypes` knows none, or one that differs from system to system."""
 
 
@@ -31,13 +44,14 @@ class FileWriter:
 
     Args:
         schema: The JSON Schema of the output.
-        target: What `-o` names: the file itself, if the output is one file, else the beginning of the names.
+        name: Gives each file its name.
+        goes_to_stdout: Whether files are written there instead.
     """
 
-    def __init__(self, schema: Schema, target: Target) -> None:
+    def __init__(self, schema: Schema, name: NameFile, *, goes_to_stdout: bool = False) -> None:
         self._schema = schema
-        self._base = target if isinstance(target, Path) else None
-        self._goes_to_stdout = target == STDOUT
+        self._name = name
+        self._goes_to_stdout = goes_to_stdout
 
     @staticmethod
     def was_file(value: object) -> bool:
@@ -77,25 +91,29 @@ class FileWriter:
             sys.stdout.buffer.write(content)
             sys.stdout.buffer.flush()
             return _WrittenFile(STDOUT)
-        path = self._name(media_type, place)
+        path = self._name(_guess_extension(media_type), place)
         is_replaced = path.is_file()
         try:
             path.write_bytes(content)
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror}.\nName another file with -o.") from error
-        say(f"Written output to: {path}{' (replaced)' if is_replaced else ''}")
+        if is_replaced:
+            # Not on the line below: programs take all that follows its colon for the path.
+            say(f"{path} was there, and is replaced.")
+        say(f"Written output to: {path}")
         return _WrittenFile(path)
 
-    def _name(self, media_type: str, place: tuple[str, ...]) -> Path:
-        extension = _EXTENSIONS.get(media_type) or mimetypes.guess_extension(media_type) or ".bin"
-        base = self._base
-        if base is None or base.is_dir():
-            base = (base or Path()) / f"output{extension}"
-        if not place:
-            return base
-        # Names come from the model; as part of a file name they may not lead elsewhere.
-        inner = ".".join(part.replace("/", "_").replace("\0", "_") for part in place)
-        return base.with_name(f"{base.stem}.{inner}{extension}")
+
+def join_place(place: tuple[str, ...]) -> str:
+    """Write a place in an output as part of a file's name.
+
+    Names in it come from the model, and may not lead elsewhere.
+    """
+    return ".".join(part.replace("/", "_").replace("\0", "_") for part in place)
+
+
+def _guess_extension(media_type: str) -> str:
+    return _EXTENSIONS.get(media_type) or mimetypes.guess_extension(media_type) or ".bin"
 
 
 def _decode(url: str) -> tuple[str, bytes]:

@@ -7,7 +7,7 @@ from typing import Protocol
 import msgspec
 
 from servekit.runtime.prediction import EventKind
-from servekit_cli.outputs import OutputWriter
+from servekit_cli.outputs import Writer
 from servekit_cli.terminal import Progress
 
 __all__ = ["Event", "RunningPrediction", "follow"]
@@ -27,7 +27,7 @@ class RunningPrediction(Protocol):
         """Ask it to stop; its events go on until it has."""
 
 
-async def follow(prediction: RunningPrediction, writer: OutputWriter | None, progress: Progress) -> None:
+async def follow(prediction: RunningPrediction, writer: Writer | None, progress: Progress) -> None:
     """Hand on what a prediction does while it does it.
 
     An interrupt cancels the prediction and travels on at its end, so that what its clean-up code prints
@@ -54,7 +54,7 @@ async def follow(prediction: RunningPrediction, writer: OutputWriter | None, pro
 
 
 class _View:
-    def __init__(self, writer: OutputWriter | None, progress: Progress) -> None:
+    def __init__(self, writer: Writer | None, progress: Progress) -> None:
         self.writer = writer
         self._progress = progress
 

@@ -9,18 +9,20 @@ import re
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from servekit.errors import UsageError
-from servekit_cli.schemas import accepted_kinds, is_secret, item_schema, resolve
+from servekit_cli.schemas import Schema, accepted_kinds, is_secret, item_schema, resolve
 
 __all__ = ["InputRequest", "PredictionInput", "read_arguments"]
 
 _MISSING: Final = object()
 _AS_JSON: Final = {"True": "true", "False": "false", "None": "null"}
 _URL: Final = re.compile(r"data:|[a-z]+://", re.IGNORECASE)
+_STDIN: Final = ("-", "@-")
+_QUOTED: Final = re.compile(r'"([^"]*)"', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,23 @@ class InputRequest:
         base: The object that `--json` gave.
         pairs: Name and text of each `-i`, in their order.
         stdin: The text on stdin, if one of the pairs asks for it.
+        has_json: Whether `--json` was given.
+        context: Free keys and values for the predictor.
     """
 
     base: Mapping[str, Any]
     pairs: tuple[tuple[str, str], ...]
     stdin: str | None = None
+    has_json: bool = False
+    context: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def unquoted(self) -> Self:
+        """Give the same without quotation marks around texts, as of those who write for other shells.
+
+        Marks with others between them stay: those do not belong together.
+        """
+        pairs = tuple((name, match[1] if (match := _QUOTED.fullmatch(text)) else text) for name, text in self.pairs)
+        return replace(self, pairs=pairs)
 
     def fit(self, schema: Mapping[str, Any]) -> PredictionInput:
         """Read the texts as the schema of the input wants them.
@@ -57,8 +71,7 @@ class InputRequest:
             UsageError: A file is missing, something is given twice that is no list, or JSON cannot hold it.
         """
         reader = _Reader(schema, self.stdin)
-        reader.refuse_files_in_json(self.base)
-        values = dict(self.base)
+        values = {name: reader.read_member(name, value) for name, value in self.base.items()}
         for name, texts in self._texts_by_name().items():
             values[name] = reader.read(name, texts)
         return PredictionInput(_encode(values), reader.uploads)
@@ -70,12 +83,15 @@ class InputRequest:
         return grouped
 
 
-def read_arguments(pairs: Sequence[str], json_text: str | None) -> InputRequest:
+def read_arguments(
+    pairs: Sequence[str], json_text: str | None, context: Mapping[str, str] | None = None
+) -> InputRequest:
     """Read what `-i` and `--json` say; `-i` wins over `--json`.
 
     Args:
         pairs: Each `name=value`; a value may be `@file`, or `@-` for the text on stdin.
-        json_text: An object as JSON, `@file`, or `@-` for stdin.
+        json_text: An object as JSON, `@file`, or `@-` or `-` for stdin. A file in it is `"@file"`.
+        context: Free keys and values for the predictor.
 
     Raises:
         UsageError: A pair has no `=`, a file is missing, the JSON is none or no object, or stdin is
@@ -83,12 +99,13 @@ def read_arguments(pairs: Sequence[str], json_text: str | None) -> InputRequest:
     """
     split = tuple(_split_pair(pair) for pair in pairs)
     wanted = [f"-i {name}=@-" for name, text in split if text == "@-"]
-    if (json_text == "@-" and wanted) or len(wanted) > 1:
-        both = " and ".join([*(["--json @-"] if json_text == "@-" else []), *wanted])
+    if (json_text in _STDIN and wanted) or len(wanted) > 1:
+        both = " and ".join([*([f"--json {json_text}"] if json_text in _STDIN else []), *wanted])
         raise UsageError(f"{both} all want stdin, which can be read once.\nGive the others as @file.")
     base = _read_object(json_text)
     # Read now, and not when the predictor has been imported: Ctrl-C ends it, as nothing else runs yet.
-    return InputRequest(base, split, _read_stdin() if wanted else None)
+    stdin = _read_stdin() if wanted else None
+    return InputRequest(base, split, stdin, has_json=json_text is not None, context=context or {})
 
 
 def _encode(values: Mapping[str, Any]) -> bytes:
@@ -116,7 +133,7 @@ def _read_object(text: str | None) -> dict[str, Any]:
     if text is None:
         return {}
     source, content = "--json", text
-    if text == "@-":
+    if text in _STDIN:
         source, content = "stdin", _read_stdin()
     elif text.startswith("@"):
         source, content = text[1:], _read_text(text[1:], "--json")
@@ -139,6 +156,9 @@ class _Reader:
         self._properties: Mapping[str, Any] = schema.get("properties", {})
 
     def read(self, name: str, texts: Sequence[str]) -> Any:
+        if name not in self._properties:
+            # That there is no such input is what matters; the file that it names is not looked for.
+            return texts[-1]
         schema = resolve(self._properties.get(name, {}), self._root)
         kinds = accepted_kinds(schema, self._root)
         if "array" in kinds and not (len(texts) == 1 and "string" in kinds):
@@ -163,7 +183,7 @@ class _Reader:
         kinds = accepted_kinds(schema, self._root)
         if text.startswith("@"):
             if "file" in kinds:
-                return self._upload(name, text[1:])
+                return self._upload(name, text[1:], f"-i {name}")
             text = self._read_text(name, text[1:])
             if is_secret(schema, self._root):
                 text = text.removesuffix("\n")  # what an editor, or echo, put there; no part of a password
@@ -179,25 +199,24 @@ class _Reader:
     def _read_text(self, name: str, path: str) -> str:
         return self._stdin if path == "-" and self._stdin is not None else _read_text(path, f"-i {name}")
 
-    def refuse_files_in_json(self, values: Mapping[str, Any]) -> None:
-        """Say what `@file` means, where it stands for a file inside of JSON, which has no such sign.
+    def read_member(self, name: str, value: Any) -> Any:
+        """Read a member of a JSON object, in which `@file` stands for a file where nothing else fits."""
+        schema = resolve(self._properties.get(name, {}), self._root)
+        if isinstance(value, list):
+            items: list[Any] = value  # pyright: ignore[reportUnknownVariableType] # JSON
+            return [self._read_file(name, each, item_schema(schema, self._root)) for each in items]
+        return self._read_file(name, value, schema)
 
-        Raises:
-            UsageError: It does.
-        """
-        for name, value in values.items():
-            schema = resolve(self._properties.get(name, {}), self._root)
-            is_only_file = accepted_kinds(schema, self._root) <= {"file", "null"}
-            if isinstance(value, str) and value.startswith("@") and is_only_file:
-                raise UsageError(
-                    f'--json gives "{value}" for the file {name}; @ means a file with -i only.\n'
-                    f"Leave {name} out of the JSON, and add -i {name}={value}."
-                )
+    def _read_file(self, name: str, value: Any, schema: Schema) -> Any:
+        is_only_file = accepted_kinds(schema, self._root) <= {"file", "null"}
+        if isinstance(value, str) and value.startswith("@") and is_only_file:
+            return self._upload(name, value[1:], "--json")
+        return value
 
-    def _upload(self, name: str, path: str) -> str:
+    def _upload(self, name: str, path: str, option: str) -> str:
         if path == "-":
             raise UsageError(f"{name} is a file, which cannot come from stdin.\nSave it, and write -i {name}=@FILE.")
-        file = _find_file(path, f"-i {name}")
+        file = _find_file(path, option)
         token = f"upload:{secrets.token_urlsafe(12)}/{file.name}"
         self.uploads[token] = str(file)
         return token

@@ -17,11 +17,13 @@ from servekit.runtime.observer import PoolObserver
 from servekit.runtime.pool import Pool
 from servekit.runtime.prediction import EventKind, Prediction, Status
 from servekit.spec import Range, Spec
+from servekit_cli.conventions import CONVENTIONS
 from servekit_cli.following import Event, follow
 from servekit_cli.hints import add_package_hint
 from servekit_cli.inputs import InputRequest
-from servekit_cli.model_io import fit_input, make_writer
-from servekit_cli.targets import Target, check_target
+from servekit_cli.model_io import explained, fit_input
+from servekit_cli.outputs import Outcome
+from servekit_cli.targets import Target
 from servekit_cli.terminal import Progress, show_progress
 
 __all__ = ["inspect_model", "predict_once"]
@@ -62,6 +64,8 @@ def predict_once(spec: Spec, python: Path, request: InputRequest, target: Target
         UsageError: The output cannot go where `-o` says.
         SetupError: The predictor could not be made ready.
     """
+    conventions = CONVENTIONS[spec.dialect]
+    request = conventions.read(request)
 
     async def predict() -> None:
         with show_progress("Importing the predictor") as progress:
@@ -69,17 +73,20 @@ def predict_once(spec: Spec, python: Path, request: InputRequest, target: Target
             async with _open_pool(spec, python, observer) as pool:
                 model = await pool.loaded()
                 fitted = fit_input(request, model.input_schema)
-                check_target(target, model.output_schema)
+                conventions.check_target(request, target, model.output_schema)
                 progress.update("Setting up the predictor")
                 pool.set_up()
                 await pool.ready()
                 progress.update("Predicting")
-                prediction = pool.new_prediction(fitted.raw, uploads=fitted.uploads)
-                with make_writer(model, target) as writer:
+                context = dict(request.context) or None
+                prediction = pool.new_prediction(fitted.raw, uploads=fitted.uploads, context=context)
+                with conventions.make_writer(request, target, model) as writer:
                     pool.submit(prediction)
                     await follow(_PoolPrediction(pool, prediction), writer if model.streams else None, progress)
+                    with explained(request, model.input_schema):
+                        _refuse_bad_input(prediction)
+                    writer.finish(_outcome(prediction))
                     _raise_failure(prediction, observer)
-                    writer.finish(prediction.output)
 
     _run_until_signal(predict)
 
@@ -179,11 +186,19 @@ class _PoolPrediction:
         self._pool.cancel(self._prediction, "canceled: interrupted")
 
 
+def _refuse_bad_input(prediction: Prediction) -> None:
+    if prediction.problems is not None:
+        raise InputError(msgspec.json.decode(prediction.problems))
+
+
+def _outcome(prediction: Prediction) -> Outcome:
+    output = msgspec.Raw(prediction.output)
+    return Outcome(prediction.status, output, prediction.error, prediction.metrics)
+
+
 def _raise_failure(prediction: Prediction, observer: _Observer) -> None:
     if prediction.status is Status.SUCCEEDED:
         return
-    if prediction.problems is not None:
-        raise InputError(msgspec.json.decode(prediction.problems))
     text = f"The prediction {prediction.status}: {prediction.error}"
     if prediction.error is not None and prediction.error == observer.death:
         raise WorkerDiedError(text)

@@ -3,7 +3,17 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-__all__ = ["Schema", "accepted_kinds", "is_file", "is_secret", "item_schema", "property_schema", "resolve"]
+__all__ = [
+    "Schema",
+    "accepted_kinds",
+    "choices",
+    "is_file",
+    "is_secret",
+    "item_schema",
+    "kind_of",
+    "property_schema",
+    "resolve",
+]
 
 Schema = Mapping[str, Any]
 
@@ -37,10 +47,23 @@ def accepted_kinds(schema: Schema, root: Schema) -> frozenset[str]:
             types = branch["type"]
             kinds.update([types] if isinstance(types, str) else types)
         elif values := branch.get("enum", [branch["const"]] if "const" in branch else []):
-            kinds.update(_KIND_OF_VALUE[type(value)] for value in values)
+            kinds.update(kind_of(value) for value in values)
         else:
             return _EVERYTHING
     return frozenset(kinds)
+
+
+def kind_of(value: Any) -> str:
+    """Name the JSON type of a value."""
+    return _KIND_OF_VALUE[type(value)]
+
+
+def choices(schema: Schema, root: Schema) -> list[Any]:
+    """Give the values that a schema lists, without null; empty where it lists none."""
+    listed: list[Any] = []
+    for branch in _branches(schema, root):
+        listed += branch.get("enum", [branch["const"]] if "const" in branch else [])
+    return [value for value in listed if value is not None]
 
 
 def is_file(schema: Schema, root: Schema) -> bool:

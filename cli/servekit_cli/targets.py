@@ -7,7 +7,7 @@ from typing import Final, Literal
 from servekit.errors import UsageError
 from servekit_cli.schemas import Schema, is_file, item_schema
 
-__all__ = ["STDOUT", "Target", "check_place", "check_target", "parse_target"]
+__all__ = ["STDOUT", "Target", "check_files", "check_place", "check_target", "parse_target"]
 
 STDOUT: Final = "-"
 
@@ -43,13 +43,9 @@ def check_target(target: Target, schema: Schema) -> None:
     Raises:
         UsageError: It cannot.
     """
-    from servekit.problems import schema_has  # noqa: PLC0415 - `check_place` runs before the heavy imports
-
-    has_files = schema_has(dict(schema), frozenset({"uri"}))
+    check_files(target, schema)
     is_one_file = is_file(schema, schema)
-    if target is None and has_files:
-        _check_writable(Path())
-    if target == STDOUT and has_files and not is_one_file:
+    if target == STDOUT and _has_files(schema) and not is_one_file:
         raise UsageError(
             "-o - writes one file to stdout, and the output may hold several, or other things beside it.\n"
             "Name a folder with -o."
@@ -58,6 +54,22 @@ def check_target(target: Target, schema: Schema) -> None:
         is_list_of_files = is_file(item_schema(schema, schema), schema)
         if not is_one_file and not is_list_of_files:
             raise UsageError(f"-o names {target}, which is a folder.\nName a file in it, such as {target / 'output'}.")
+
+
+def check_files(target: Target, schema: Schema) -> None:
+    """Make sure that the files of an output can be written into the current folder, if they are to.
+
+    Raises:
+        UsageError: They cannot.
+    """
+    if not isinstance(target, Path) and _has_files(schema) and not (target == STDOUT and is_file(schema, schema)):
+        _check_writable(Path())
+
+
+def _has_files(schema: Schema) -> bool:
+    from servekit.problems import schema_has  # noqa: PLC0415 - `check_place` runs before the heavy imports
+
+    return schema_has(dict(schema), frozenset({"uri"}))
 
 
 def _check_writable(place: Path) -> None:

@@ -1,6 +1,8 @@
 """`servekit predict`."""
 
+import os
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
@@ -19,6 +21,7 @@ from servekit_cli.container_flags import (
     check_image,
     read_run_options,
     refuse_without_image,
+    take_variables,
 )
 from servekit_cli.options import SpecOption, load_spec_for_run, say_warnings, say_what_is_left_out
 
@@ -45,7 +48,11 @@ def run(
     ] = None,
     json_text: Annotated[
         str | None,
-        typer.Option("--json", metavar="JSON", help="All inputs as one JSON object, @FILE, or @- for stdin."),
+        typer.Option(
+            "--json",
+            metavar="JSON",
+            help='All inputs as one JSON object, @FILE, or - for stdin; a file in it is "@FILE".',
+        ),
     ] = None,
     output: Annotated[
         str | None,
@@ -57,6 +64,17 @@ def run(
             show_default="stdout",
         ),
     ] = None,
+    setup_timeout: Annotated[
+        str | None,
+        typer.Option("--setup-timeout", metavar="DURATION", help="How long setup may take: seconds, or as 90s or 5m."),
+    ] = None,
+    use_replicate_token: Annotated[
+        bool,
+        typer.Option(
+            "--use-replicate-token",
+            help="Give the predictor REPLICATE_API_TOKEN as replicate_api_token in its context.",
+        ),
+    ] = False,
     env: EnvFlag = None,
     env_file: EnvFileFlag = None,
     gpus: GpusFlag = None,
@@ -72,6 +90,9 @@ def run(
 
     A text from @FILE is taken as it is, with the newline at its end; a secret loses that one newline.
 
+    In a Cog project JSON is laid out in a pipe as well, items come as one list unless stdout is a terminal,
+    and --json prints the whole prediction.
+
     With IMAGE, a container is started, used for this one prediction, and removed.
     """
     words = [word for word in (image, *context.args) if word is not None]
@@ -80,14 +101,14 @@ def run(
     from servekit_cli.inputs import read_arguments  # noqa: PLC0415 - `servekit predict --help` answers at once
     from servekit_cli.targets import check_place, parse_target  # noqa: PLC0415
 
-    request = read_arguments(values or (), json_text)
+    request = read_arguments(values or (), json_text, _read_replicate_token() if use_replicate_token else None)
     target = parse_target(output)
     check_place(target)
+    settings = {"setup_timeout": setup_timeout}
     if image is None:
-        refuse_without_image(
-            "predict", env=env, env_file=env_file, gpus=gpus, memory=memory, cpus=cpus, volume=volume, pull=pull
-        )
-        _predict_here(file, request, target)
+        refuse_without_image("predict", gpus=gpus, memory=memory, cpus=cpus, volume=volume, pull=pull)
+        take_variables(env, env_file)
+        _predict_here(file, request, target, settings)
         return
     check_image(image, file)
     options = read_run_options(
@@ -97,20 +118,27 @@ def run(
     from servekit_cli.engine import connect  # noqa: PLC0415
 
     with connect() as engine:
-        predict_image(engine, image, request, target, options)
+        predict_image(engine, image, request, target, options, settings)
 
 
-def _predict_here(file: Path, request: "InputRequest", target: "Target") -> None:
+def _predict_here(file: Path, request: "InputRequest", target: "Target", settings: Mapping[str, object]) -> None:
     from servekit_cli.environment import prepare_environment  # noqa: PLC0415
     from servekit_cli.running import predict_once  # noqa: PLC0415
     from servekit_cli.weights import place_weights  # noqa: PLC0415
 
-    spec = load_spec_for_run(file)
+    spec = load_spec_for_run(file, settings)
     say_warnings(spec)
     say_what_is_left_out(spec)
     python = prepare_environment(spec)
     place_weights(spec)
     predict_once(spec, python, request, target)
+
+
+def _read_replicate_token() -> dict[str, str]:
+    token = os.environ.get("REPLICATE_API_TOKEN")
+    if not token:
+        raise UsageError("--use-replicate-token passes REPLICATE_API_TOKEN on, which is not set.\nSet it first.")
+    return {"replicate_api_token": token}
 
 
 def _refuse_stray(words: list[str]) -> NoReturn:

@@ -21,6 +21,7 @@ from servekit_cli.container_flags import (
     check_image,
     read_run_options,
     refuse_without_image,
+    take_variables,
 )
 from servekit_cli.options import SpecOption, load_spec_for_run, say_what_is_left_out
 
@@ -59,9 +60,8 @@ def _serve(
     With IMAGE or --docker, a container is started, reached at --host and --port, and removed at the end.
     """
     if image is None and not docker:
-        refuse_without_image(
-            "serve", env=env, env_file=env_file, gpus=gpus, memory=memory, cpus=cpus, volume=volume, pull=pull
-        )
+        refuse_without_image("serve", gpus=gpus, memory=memory, cpus=cpus, volume=volume, pull=pull)
+        take_variables(env, env_file)
         return _serve_here(file, reload=reload, flags=settings)
     if reload:
         raise UsageError("--reload follows the files of a project, and an image has its own.\nServe the project.")

@@ -13,11 +13,12 @@ import msgspec
 from httpx_sse import EventSource, ServerSentEvent, aconnect_sse
 
 from servekit.errors import InputError, PredictionFailedError, SetupError
-from servekit.runtime.prediction import EventKind, Status
+from servekit.runtime.prediction import EventKind
 from servekit_cli.container.uploads import RequestBody
 from servekit_cli.following import Event
+from servekit_cli.outputs import Outcome
 
-__all__ = ["KEEP_ALIVE_SECONDS", "ModelClient", "Outcome", "RemotePrediction"]
+__all__ = ["KEEP_ALIVE_SECONDS", "ModelClient", "RemotePrediction"]
 
 KEEP_ALIVE_SECONDS: Final = 5
 """How often the server shows that it lives while a prediction has nothing to say."""
@@ -43,14 +44,6 @@ _KINDS: Final = {
 
 class _Chunk(msgspec.Struct):
     chunk: msgspec.Raw
-
-
-class Outcome(msgspec.Struct):
-    """How a prediction ended, as its last event says."""
-
-    status: Status
-    output: msgspec.Raw
-    error: str | None = None
 
 
 class ModelClient:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from servekit.errors import ImageError
 from servekit.runtime.model import Model
-from servekit.spec import ServeSpec
+from servekit.spec import Dialect, ServeSpec
 from servekit_cli.image.labels import SCHEMA, read_labels
 
 __all__ = ["ModelImage", "read_image"]
@@ -26,6 +26,7 @@ class ModelImage:
         model: What the predictor takes and gives.
         serve: The `serve` section of the spec it was built from.
         wants_gpu: Whether it asks for a GPU.
+        dialect: Whose rules its project follows.
     """
 
     name: str
@@ -33,6 +34,7 @@ class ModelImage:
     model: Model
     serve: ServeSpec
     wants_gpu: bool
+    dialect: Dialect = "servekit"
 
 
 def read_image(name: str, image_id: str, labels: Mapping[str, str]) -> ModelImage:
@@ -48,6 +50,7 @@ def read_image(name: str, image_id: str, labels: Mapping[str, str]) -> ModelImag
         model=_read_model(name, facts.schema),
         serve=_read_serve(facts.spec),
         wants_gpu=facts.wants_gpu,
+        dialect="cog" if facts.spec.get("dialect") == "cog" else "servekit",
     )
 
 

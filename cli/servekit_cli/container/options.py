@@ -1,8 +1,7 @@
 """What a user may say about a container: its variables, its share of the machine, and files of the host."""
 
-import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -11,7 +10,7 @@ from docker.utils import parse_bytes
 
 from servekit.errors import UsageError
 
-__all__ = ["Mount", "RunOptions", "read_environment", "read_gpus", "read_memory", "read_mount"]
+__all__ = ["Mount", "RunOptions", "read_gpus", "read_memory", "read_mount"]
 
 _MEMORY: Final = re.compile(r"[0-9]+[bkmgt]?b?", re.IGNORECASE)
 _GPUS: Final = re.compile(r"auto|all|none|[\w-]+(,[\w-]+)*")
@@ -58,26 +57,6 @@ class RunOptions:
     pull: bool = False
 
 
-def read_environment(pairs: Iterable[str], files: Iterable[Path]) -> dict[str, str]:
-    """Read what `--env` and `--env-file` say; `--env` wins.
-
-    Args:
-        pairs: `NAME=value`, or `NAME` for the variable of this process.
-        files: The same, one a line, with `#` in front of comments.
-
-    Raises:
-        UsageError: A file cannot be read, or something is not a variable.
-    """
-    variables: dict[str, str] = {}
-    for file in files:
-        for number, line in enumerate(_read_lines(file), 1):
-            if (text := line.strip()) and not text.startswith("#"):
-                variables |= _read_variable(text, f"{file}:{number}")
-    for pair in pairs:
-        variables |= _read_variable(pair, "--env")
-    return variables
-
-
 def read_memory(text: str) -> int:
     """Read an amount of memory as Docker writes it, such as `512m` or `4g`.
 
@@ -115,22 +94,3 @@ def read_mount(text: str) -> Mount:
     is_path = "/" in source or source.startswith((".", "~"))
     place = str(Path(source).expanduser().absolute()) if is_path else source
     return Mount(place, target, is_read_only=mode == "ro")
-
-
-def _read_lines(file: Path) -> list[str]:
-    try:
-        return file.expanduser().read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise UsageError(f"--env-file names {file}, which is not UTF-8 text.\nSave it as UTF-8.") from None
-    except OSError as error:
-        raise UsageError(f"--env-file names {file}, which cannot be read: {error.strerror}.") from error
-
-
-def _read_variable(text: str, place: str) -> dict[str, str]:
-    name, equals, value = text.partition("=")
-    if not name or any(letter.isspace() for letter in name):
-        raise UsageError(f'{place} has "{text}", which is no variable.\nWrite NAME=value.')
-    if equals:
-        return {name: value}
-    # A name alone stands for the variable of this process, so that a secret is in no list of processes.
-    return {name: os.environ[name]} if name in os.environ else {}

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any, Final
 
 import httpx
@@ -12,7 +13,7 @@ from servekit.errors import ContainerError, EngineError, PredictionFailedError, 
 from servekit.runtime.prediction import Status
 from servekit.spec import ServeSpec
 from servekit_cli.container.address import format_url, is_remote
-from servekit_cli.container.client import KEEP_ALIVE_SECONDS, ModelClient, Outcome
+from servekit_cli.container.client import KEEP_ALIVE_SECONDS, ModelClient
 from servekit_cli.container.endings import explain_end, explain_memory
 from servekit_cli.container.finding import find_model_image
 from servekit_cli.container.gpu import decide_gpu
@@ -27,12 +28,14 @@ from servekit_cli.container.session import run_session
 from servekit_cli.container.settings import collect_variables, override_serve
 from servekit_cli.container.threads import in_loop
 from servekit_cli.container.uploads import RequestBody
+from servekit_cli.conventions import CONVENTIONS
 from servekit_cli.engine import Engine
 from servekit_cli.following import follow
 from servekit_cli.hints import add_package_hint
 from servekit_cli.inputs import InputRequest
-from servekit_cli.model_io import fit_input, make_writer
-from servekit_cli.targets import Target, check_target
+from servekit_cli.model_io import explained, fit_input
+from servekit_cli.outputs import Outcome, Writer
+from servekit_cli.targets import Target
 from servekit_cli.terminal import Progress, show_progress
 
 __all__ = ["predict_image"]
@@ -46,7 +49,14 @@ _DEATH_SECONDS: Final = 5.0
 """How long the engine may take to tell of a container's end after the connection to it has broken off."""
 
 
-def predict_image(engine: Engine, name: str, request: InputRequest, target: Target, options: RunOptions) -> None:
+def predict_image(
+    engine: Engine,
+    name: str,
+    request: InputRequest,
+    target: Target,
+    options: RunOptions,
+    settings: Mapping[str, object] | None = None,
+) -> None:
     """Run one prediction in a container of an image, and write its output as it comes.
 
     The input is checked against the image's label before the container is made. The container is gone
@@ -58,6 +68,7 @@ def predict_image(engine: Engine, name: str, request: InputRequest, target: Targ
         request: What the command says of the input.
         target: Where the output goes.
         options: How the container is run.
+        settings: What overrides the image's `serve` section, by `Setting.name`.
 
     Raises:
         InputError: The input does not fit the model.
@@ -70,24 +81,27 @@ def predict_image(engine: Engine, name: str, request: InputRequest, target: Targ
         WorkerDiedError: The predictor's process ended during the prediction.
     """
     image = find_model_image(engine, name, pull=options.pull)
+    conventions = CONVENTIONS[image.dialect]
+    request = conventions.read(request)
     fitted = fit_input(request, image.model.input_schema)
-    check_target(target, image.model.output_schema)
-    environ = {**os.environ, **options.environment}
-    serve = override_serve(image.serve, environ, {})
-    body = RequestBody(fitted, image.model.input_schema)
+    conventions.check_target(request, target, image.model.output_schema)
+    environ, settings = {**os.environ, **options.environment}, settings or {}
+    serve = override_serve(image.serve, environ, settings)
+    body = RequestBody(fitted, image.model.input_schema, request.context)
     container = ContainerRequest(
         name=new_name("predict"),
         image=image.id,
         labels=label_owner(),
-        environment={**options.environment, **collect_variables(environ, {}), **_fixed_variables(serve, body)},
+        environment={**options.environment, **collect_variables(environ, settings), **_fixed_variables(serve, body)},
         # On another machine loopback would be out of reach.
         publication=Publication(INNER_PORT, "" if is_remote(engine) else "127.0.0.1", 0),
         options=options,
         has_gpu=decide_gpu(engine, options.gpus, is_wanted=image.wants_gpu),
         checks_health=False,
     )
-    with show_progress("Starting the container") as progress:
-        asyncio.run(_Prediction(engine, image, serve, container, body, target, progress).run())
+    open_writer = partial(conventions.make_writer, request, target, image.model)
+    with explained(request, image.model.input_schema), show_progress("Starting the container") as progress:
+        asyncio.run(_Prediction(engine, image, serve, container, body, open_writer, progress).run())
 
 
 def _fixed_variables(serve: ServeSpec, body: RequestBody) -> dict[str, str]:
@@ -115,7 +129,7 @@ class _Prediction:
         serve: ServeSpec,
         container: ContainerRequest,
         body: RequestBody,
-        target: Target,
+        open_writer: Callable[[], Writer],
         progress: Progress,
     ) -> None:
         self._engine = engine
@@ -123,7 +137,7 @@ class _Prediction:
         self._serve = serve
         self._request = container
         self._body = body
-        self._target: Target = target
+        self._open_writer = open_writer
         self._progress = progress
         self._log = ServerLog(progress.write)
 
@@ -186,16 +200,15 @@ class _Prediction:
 
     async def _predict(self, client: ModelClient) -> Outcome:
         self._progress.update("Predicting")
-        model = self._image.model
         prediction = client.predict(secrets.token_hex(8), self._body)
-        with make_writer(model, self._target) as writer:
-            await follow(prediction, writer if model.streams else None, self._progress)
-            assert prediction.outcome is not None, "events end with the outcome, or raise"
-            if prediction.outcome.status is Status.SUCCEEDED:
-                writer.finish(bytes(prediction.outcome.output))
-            elif prediction.outcome.status is Status.FAILED:
+        with self._open_writer() as writer:
+            await follow(prediction, writer if self._image.model.streams else None, self._progress)
+            outcome = prediction.outcome
+            assert outcome is not None, "events end with the outcome, or raise"
+            if outcome.status is Status.FAILED:
                 await prediction.refuse_bad_input()
-            return prediction.outcome
+            writer.finish(outcome)
+            return outcome
 
     async def _explain_silence(self, container: LiveContainer, error: httpx.TransportError) -> Exception:
         await asyncio.wait({container.ended}, timeout=_DEATH_SECONDS)

@@ -9,7 +9,7 @@ import json
 import mimetypes
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,27 +29,35 @@ class RequestBody:
     Attributes:
         fitted: The input, checked.
         schema: The JSON Schema that it fits.
+        context: Free keys and values for the predictor, for which a form has no place.
     """
 
     fitted: PredictionInput
     schema: Mapping[str, Any]
+    context: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def max_bytes(self) -> int:
         """At least its size, however it is sent."""
         files = sum(Path(path).stat().st_size for path in self.fitted.uploads.values())
-        return len(self.fitted.raw) + files * 4 // 3 + _ENVELOPE_BYTES
+        return len(self.fitted.raw) + files * 4 // 3 + len(_encode(self.context)) + _ENVELOPE_BYTES
 
     @contextmanager
     def open(self) -> Generator[dict[str, Any]]:
         """Give the arguments of an httpx request; its files are open inside the block."""
-        fields = _make_fields(self.fitted, dict(self.schema)) if self.fitted.uploads else None
+        fits_form = bool(self.fitted.uploads) and not self.context
+        fields = _make_fields(self.fitted, dict(self.schema)) if fits_form else None
         if fields is None:
-            content = b'{"input":' + _inline_files(self.fitted) + b"}"
+            context = b',"context":' + _encode(self.context) if self.context else b""
+            content = b'{"input":' + _inline_files(self.fitted) + context + b"}"
             yield {"content": content, "headers": {"Content-Type": "application/json"}}
             return
         with ExitStack() as files:
             yield {"files": [(each.name, _open_part(each, self.fitted.uploads, files)) for each in fields]}
+
+
+def _encode(context: Mapping[str, str]) -> bytes:
+    return json.dumps(dict(context)).encode()
 
 
 def _make_fields(fitted: PredictionInput, schema: dict[str, Any]) -> list[Field] | None:

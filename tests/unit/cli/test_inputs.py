@@ -75,8 +75,8 @@ def test_repetition_of_what_is_no_list_is_refused() -> None:
         read({"type": "string"}, "a", "b")
 
 
-def test_an_unknown_name_is_left_to_the_checker() -> None:
-    assert json.loads(fit({}, "y=3").raw) == {"y": 3}
+def test_an_unknown_name_is_left_to_the_checker_and_its_file_not_looked_for() -> None:
+    assert json.loads(fit({}, "y=@/no/such/file").raw) == {"y": "@/no/such/file"}
 
 
 @pytest.mark.parametrize("pair", ["prompt", "=value", " =value"])
@@ -171,10 +171,11 @@ def test_json_is_read_from_a_file(tmp_path: Path) -> None:
     assert json.loads(fit({}, json_text=f"@{tmp_path}/input.json").raw) == {"x": 1}
 
 
-def test_json_is_read_from_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("sign", ["-", "@-"])
+def test_json_is_read_from_stdin(monkeypatch: pytest.MonkeyPatch, sign: str) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO('{"x": 1}'))
 
-    assert json.loads(fit({}, json_text="@-").raw) == {"x": 1}
+    assert json.loads(fit({}, json_text=sign).raw) == {"x": 1}
 
 
 def test_a_pair_wins_over_json() -> None:
@@ -239,7 +240,7 @@ def test_a_file_cannot_come_from_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
         read(FILE, "@-")
 
 
-@pytest.mark.parametrize(("pairs", "json_text"), [(["x=@-"], "@-"), (["x=@-", "y=@-"], None)])
+@pytest.mark.parametrize(("pairs", "json_text"), [(["x=@-"], "-"), (["x=@-"], "@-"), (["x=@-", "y=@-"], None)])
 def test_stdin_is_read_for_one_thing_only(pairs: list[str], json_text: str | None) -> None:
     with pytest.raises(UsageError, match="all want stdin"):
         read_arguments(pairs, json_text)
@@ -251,9 +252,18 @@ def test_an_at_sign_without_a_file_is_told(schema: dict[str, Any]) -> None:
         read(schema, "@")
 
 
-def test_a_file_inside_of_json_is_told_how_to_be_given() -> None:
-    with pytest.raises(UsageError, match=r"add -i x=@red\.png"):
-        fit(FILE, json_text='{"x": "@red.png"}')
+@pytest.mark.parametrize(("schema", "value"), [(FILE, "@PATH"), ({"type": "array", "items": FILE}, ["@PATH"])])
+def test_a_file_inside_of_json_is_sent(tmp_path: Path, schema: dict[str, Any], value: Any) -> None:
+    (tmp_path / "red.png").touch()
+
+    fitted = fit(schema, json_text=json.dumps({"x": value}).replace("PATH", f"{tmp_path}/red.png"))
+
+    assert list(fitted.uploads.values()) == [f"{tmp_path}/red.png"]
+
+
+def test_a_missing_file_inside_of_json_is_named() -> None:
+    with pytest.raises(UsageError, match=r"--json names the file nowhere\.png, which does not exist"):
+        fit(FILE, json_text='{"x": "@nowhere.png"}')
 
 
 def test_a_text_inside_of_json_may_begin_with_an_at_sign() -> None:

@@ -2,10 +2,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from servekit.errors import UsageError
-from servekit_cli.outputs import OutputWriter
+from servekit.runtime.prediction import Status
+from servekit_cli.outputs import Outcome, OutputWriter
 from servekit_cli.targets import parse_target
 
 FILE = {"type": "string", "format": "uri"}
@@ -31,7 +33,7 @@ def write(
     with OutputWriter(schema, streams=items is not None, concatenates=concatenates, target=place) as writer:
         for item in items or ():
             writer.write_item(json.dumps(item).encode())
-        writer.finish(json.dumps(items if items is not None else output).encode())
+        writer.finish(Outcome(Status.SUCCEEDED, msgspec.Raw(json.dumps(output if items is None else items).encode())))
 
 
 def array(items: dict[str, Any]) -> dict[str, Any]:
@@ -95,7 +97,7 @@ def test_text_goes_to_the_named_file_as_it_is(tmp_path: Path, capsys: pytest.Cap
     write(array({"type": "string"}), items=["one", " two"], concatenates=True, target="out.txt")
 
     assert (tmp_path / "out.txt").read_text() == "one two"
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr() == ("", "Written output to: out.txt\n")
 
 
 def test_json_goes_to_the_named_file(tmp_path: Path) -> None:
@@ -169,7 +171,7 @@ def test_a_file_that_was_there_is_said_to_be_replaced(capsys: pytest.CaptureFixt
 
     write(FILE, output=PNG)
 
-    assert capsys.readouterr() == ("", "Written output to: output.png (replaced)\n")
+    assert capsys.readouterr().err == "output.png was there, and is replaced.\nWritten output to: output.png\n"
 
 
 def test_a_file_goes_to_stdout_as_it_is(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -4,21 +4,22 @@ from pathlib import Path
 import pytest
 
 from servekit.errors import UsageError
-from servekit_cli.container.options import Mount, read_environment, read_gpus, read_memory, read_mount
+from servekit_cli.container.options import Mount, read_gpus, read_memory, read_mount
+from servekit_cli.variables import read_variables
 
 
 def test_the_flag_wins_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "variables"
     file.write_text("# ours\n\nONE=1\n  TWO=a = b \n")
 
-    assert read_environment(["ONE=x"], [file]) == {"ONE": "x", "TWO": "a = b"}
+    assert read_variables(["ONE=x"], [file]) == {"ONE": "x", "TWO": "a = b"}
 
 
 def test_a_name_alone_passes_a_variable_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN", "secret")
     monkeypatch.delenv("MISSING", raising=False)
 
-    assert read_environment(["TOKEN", "MISSING"], []) == {"TOKEN": "secret"}
+    assert read_variables(["TOKEN", "MISSING"], []) == {"TOKEN": "secret"}
 
 
 def test_what_is_no_variable_is_told_with_its_place(tmp_path: Path) -> None:
@@ -26,7 +27,7 @@ def test_what_is_no_variable_is_told_with_its_place(tmp_path: Path) -> None:
     file.write_text("GOOD=1\nnot one\n")
 
     with pytest.raises(UsageError, match=re.escape(f'{file}:2 has "not one", which is no variable')):
-        read_environment([], [file])
+        read_variables([], [file])
 
 
 def test_a_file_of_variables_that_is_no_text(tmp_path: Path) -> None:
@@ -34,7 +35,7 @@ def test_a_file_of_variables_that_is_no_text(tmp_path: Path) -> None:
     file.write_bytes(b"\xff\xfe")
 
     with pytest.raises(UsageError, match="not UTF-8"):
-        read_environment([], [file])
+        read_variables([], [file])
 
 
 @pytest.mark.parametrize(("text", "size"), [("512m", 512 * 1024**2), ("2g", 2 * 1024**3), ("100", 100)])
