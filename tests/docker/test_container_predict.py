@@ -65,8 +65,8 @@ def test_a_prediction_that_fails_ends_the_command_with_its_error(greeter: str) -
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-i", "times=2"], "input.name: missing, and it has no default (give it as -i name=...)"),
-        (["-i", "name=Ada", "-i", "times=many"], "input.times: expected an integer"),
+        (["-i", "times=2"], 'missing required input "name" (give it as -i name=...)'),
+        (["-i", "name=Ada", "-i", "times=many"], 'invalid input "times": expected integer, got string "many"'),
         (["-i", "nmae=Ada", "-i", "name=x"], 'did you mean "name"?'),
     ],
 )
@@ -100,7 +100,7 @@ def test_an_input_that_only_the_model_can_refuse_is_told_as_such(model_image: Ma
     done = predict(image, "-i", 'point={"x": 2}')
 
     assert done.returncode == 2
-    assert done.stderr.endswith("Error: input.point.x: must be odd\n")
+    assert done.stderr.endswith('Error: invalid input "point.x": must be odd\n')
 
 
 def test_the_container_gets_variables(greeter: str, tmp_path: Path) -> None:

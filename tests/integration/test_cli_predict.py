@@ -221,12 +221,12 @@ def test_an_input_is_checked_before_setup_is_run(write: Write) -> None:
     done = predict("-i", "number=many")
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert "input.number: expected an integer" in done.stderr
+    assert 'invalid input "number": expected integer, got string "many"' in done.stderr
     assert not (root / "was-set-up").exists()
 
 
 FAULTS = {
-    "a missing input": ("class Predictor:\n    def predict(self, x: int) -> int: ...", 2, "input.x"),
+    "a missing input": ("class Predictor:\n    def predict(self, x: int) -> int: ...", 2, 'missing required input "x"'),
     "a missing class": ("class Predicto:\n    def predict(self) -> int: ...", 4, 'did you mean "Predicto"'),
     "a missing method": ("class Predictor:\n    def run(self) -> int: ...", 4, "has no predict method"),
     "an impossible type": (

@@ -21,6 +21,13 @@ def test_the_labels_say_what_the_model_takes_and_gives() -> None:
     assert image.serve.shutdown_grace == 3
 
 
+@pytest.mark.parametrize(("spec", "dialect"), [('{"dialect": "cog"}', "cog"), ("{}", "servekit")])
+def test_the_labels_say_whose_rules_the_project_follows(spec: str, dialect: str) -> None:
+    labels = {"dev.servekit.schema": SCHEMA, "dev.servekit.spec": spec}
+
+    assert read_image("my-model", "sha256:0", labels).dialect == dialect
+
+
 def test_settings_of_another_version_leave_the_defaults() -> None:
     spec = json.dumps({"serve": {"not_known_here": 3}})
 

@@ -30,6 +30,15 @@ def test_without_files_it_is_json() -> None:
         assert json.loads(arguments["content"]) == {"input": {"text": "größer\n"}}
 
 
+def test_a_context_is_json_with_its_files_inside(photo: Path) -> None:
+    fitted = PredictionInput(b'{"image": "upload:x/photo.png"}', {"upload:x/photo.png": str(photo)})
+
+    with RequestBody(fitted, {"properties": {"image": FILE}}, {"token": "t"}).open() as arguments:
+        body = json.loads(arguments["content"])
+
+    assert body == {"input": {"image": "data:image/png;base64,cGl4ZWxz"}, "context": {"token": "t"}}
+
+
 def test_files_are_parts_with_their_names_and_types(photo: Path) -> None:
     properties = {"image": FILE, "scale": {"type": "number"}, "note": {"type": "string"}}
     values = {"image": "upload:x/photo.png", "scale": 2, "note": "2"}
