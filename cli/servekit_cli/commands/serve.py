@@ -1,9 +1,9 @@
 """`servekit serve`, with one flag per field of `serve`."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from servekit_cli.engine import Engine
 
 __all__ = ["run"]
+
+_SHORT_FLAGS: Final[Mapping[str, tuple[str, ...]]] = {"port": ("-p",)}
+"""Beside those that have the names of their fields, for what is typed most."""
 
 _ReloadFlag = Annotated[
     bool, typer.Option("--reload", help="Load the predictor anew when a Python file of the project changes.")
@@ -127,6 +130,7 @@ def _make_parameter(setting: Setting) -> inspect.Parameter:
     names = f"{setting.flag}/--no-{setting.flag[2:]}" if setting.is_switch else setting.flag
     option = typer.Option(
         names,
+        *_SHORT_FLAGS.get(setting.name, ()),
         help=f"{setting.description} [{', '.join(setting.variables)}; default {setting.default}]",
         metavar=None if setting.is_switch else _describe_value(setting),
         show_default=False,
