@@ -54,6 +54,18 @@ def test_it_predicts_by_the_command_line(builder: Builder, image: str, tmp_path:
     assert (tmp_path / "out.txt").read_text() == "hello you hello you built"
 
 
+def test_the_command_line_prints_what_cog_s_users_know(builder: Builder, image: str, tmp_path: Path) -> None:
+    request, target = '{"name": "you"}', tmp_path / "out.json"
+
+    done = builder.run("predict", image, "--json", request, "-o", str(target), "--setup-timeout", "60")
+
+    assert done.returncode == 0, done.stderr
+    prediction = json.loads(target.read_text())
+    assert (prediction["status"], prediction["output"]) == ("succeeded", str(tmp_path / "out.txt"))
+    assert "predict_time" in prediction["metrics"]
+    assert (tmp_path / "out.txt").read_text() == "hello you built"
+
+
 @pytest.mark.parametrize("command", ["", "python -m cog.server.http"])
 def test_it_serves_by_its_own_command_and_by_cog_s(builder: Builder, image: str, command: str) -> None:
     with builder.start(image, *command.split()) as container:
