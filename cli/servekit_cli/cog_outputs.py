@@ -71,7 +71,7 @@ class PredictionWriter(Writer):
     def __init__(self, schema: Schema, *, streams: bool, target: Target) -> None:
         self._target = _resolve(target, "output.json") if isinstance(target, Path) else None
         base = Path("output") if self._target is None else self._target.with_suffix("")
-        self._output = _Collected(schema, streams=streams, base=base)
+        self._output = _Collected(schema, streams=streams, base=base, taken=self._target)
 
     def write_item(self, data: bytes) -> None:
         """Write its files, and keep the rest."""
@@ -90,12 +90,23 @@ class PredictionWriter(Writer):
 
 
 class _Collected:
-    """An output whose files are written as they come, and whose rest is kept to its end."""
+    """An output whose files are written as they come, and whose rest is kept to its end.
 
-    def __init__(self, schema: Schema, *, streams: bool, base: Path, goes_to_stdout: bool = False) -> None:
+    Args:
+        schema: The JSON Schema of the output.
+        streams: Whether the output comes in items.
+        base: What the files are called, with or without their extension.
+        goes_to_stdout: Whether its file is written there instead.
+        taken: The one name that no file may have.
+    """
+
+    def __init__(
+        self, schema: Schema, *, streams: bool, base: Path, goes_to_stdout: bool = False, taken: Path | None = None
+    ) -> None:
         self._schema = schema
         self._streams = streams
         self._base = base
+        self._taken = taken
         self._files = FileWriter(schema, self._name_file, goes_to_stdout=goes_to_stdout)
         self._items: list[Any] = []
 
@@ -114,7 +125,9 @@ class _Collected:
         if asked[1:].isdigit():
             asked = ""
         inner = f".{join_place(place)}" if place else ""
-        return self._base.with_name(f"{self._base.name.removesuffix(asked)}{inner}{asked or extension}")
+        stem = f"{self._base.name.removesuffix(asked)}{inner}"
+        path = self._base.with_name(f"{stem}{asked or extension}")
+        return path if path != self._taken else path.with_name(f"{stem}.output{asked or extension}")
 
 
 def _resolve(target: Path | None, name: str) -> Path:

@@ -223,6 +223,13 @@ def test_with_json_the_files_are_called_like_the_prediction(folder: Path, target
     assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == names
 
 
+def test_with_json_a_file_and_the_prediction_do_not_replace_each_other(folder: Path) -> None:
+    show(FILE, "data:application/json,1", has_json=True, target="out.json")
+
+    assert json.loads((folder / "out.json").read_text())["output"] == "out.output.json"
+    assert (folder / "out.output.json").read_text() == "1"
+
+
 # ------------------------------------------------------------------ whole runs
 
 CODE = """
