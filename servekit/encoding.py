@@ -14,7 +14,7 @@ from pydantic_core import PydanticSerializationError
 
 from servekit.annotations import CANNOT_BE_USED, WHAT_WORKS, SchemaGenerator, show_annotation, show_reason
 from servekit.errors import FileFetchError, OutputError, SignatureError
-from servekit.jsonable import encode, encode_plain, refuse_nan, substitute
+from servekit.jsonable import INLINE, JsonWriter, refuse_nan
 from servekit.misfits import expectation
 from servekit.types import Secret
 
@@ -49,24 +49,28 @@ class OutputEncoder:
         self._dump = adapter.serializer.to_python if _has_own_form(adapter.core_schema) else None
         self._plain = frozenset(kind for kind in _PLAIN if annotation in (kind, Any))
 
-    def encode(self, value: Any) -> bytes:
+    def encode(self, value: Any, writer: JsonWriter = INLINE) -> bytes:
         """Return a value as compact JSON.
+
+        Args:
+            value: What `predict` gave.
+            writer: Writes what fits, files included.
 
         Raises:
             OutputError: It does not fit the annotation, or JSON cannot hold it.
         """
         try:
             if type(value) in self._plain:
-                return encode_plain(value)
+                return writer.encode_plain(value)
             try:
                 fitting = self._fit(value)
             except OutputError:
                 if self._sends_misfits:
-                    return encode(value)
+                    return writer.encode(value)
                 raise
             if self._dump is not None:
                 fitting = self._dump(fitting, mode="python", by_alias=True, warnings="none")
-            return encode(fitting)
+            return writer.encode(fitting)
         except RecursionError as error:
             message = f"got {_show(value)}, which is nested too deeply or contains itself"
             raise OutputError(message) from error
@@ -143,6 +147,7 @@ class _KeptObjects:
     def __init__(self) -> None:
         self._kept: dict[str, Any] = {}
         self._taken: set[str] = set()
+        self._writer = JsonWriter(self._keep)
 
     @property
     def are_all_taken(self) -> bool:
@@ -151,13 +156,9 @@ class _KeptObjects:
 
     def substitute(self, value: Any) -> Any:
         """Return what stands for an object in JSON, or a token for it."""
-        if isinstance(value, Secret) or callable(getattr(value, "read", None)):
+        if isinstance(value, Secret):
             raise _NoFormError
-        if not isinstance(value, os.PathLike):
-            return substitute(value)
-        token = f"servekit-output:{len(self._kept)}"
-        self._kept[token] = value
-        return token
+        return self._writer.substitute(value)
 
     def resolve(self, value: str) -> Any:
         """Return the path that a token stands for."""
@@ -166,6 +167,13 @@ class _KeptObjects:
             raise FileFetchError(message)
         self._taken.add(value)
         return self._kept[value]
+
+    def _keep(self, file: Any) -> str:
+        if not isinstance(file, os.PathLike):
+            raise _NoFormError
+        token = f"servekit-output:{len(self._kept)}"
+        self._kept[token] = file
+        return token
 
 
 _repr = reprlib.Repr()

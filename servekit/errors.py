@@ -29,6 +29,7 @@ __all__ = [
     "SignatureError",
     "SpecError",
     "StreamLimitError",
+    "UploadError",
     "UsageError",
     "WeightsError",
     "WorkerDiedError",
@@ -112,6 +113,10 @@ class FileFetchError(ServekitError):
     """A file named by an input could not be fetched, or is not allowed to be."""
 
     http_status = 422
+
+
+class UploadError(ServekitError):
+    """A file of an output could not be sent to where `serve.upload.url` says."""
 
 
 class PredictionFailedError(ServekitError):

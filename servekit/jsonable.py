@@ -2,7 +2,7 @@
 
 numpy scalars and arrays, and     numbers and nested lists; none of these packages is imported
 all else with `tolist`+`dtype`    for it
-path, open binary file            a data URL with the file's content
+path, open binary file            a data URL with the file's content, or what its `FileWriter` gives
 bytes                             base64 text
 Secret                            asterisks
 set                               list
@@ -11,54 +11,77 @@ Enum                              its value
 datetime, UUID, Decimal           text
 """
 
-import base64
 import collections.abc
 import dataclasses
 import math
-import mimetypes
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import PurePath
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 import msgspec
 import pydantic
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from servekit.errors import OutputError
+from servekit.output_files import FileWriter, refuse_file, write_data_url
 from servekit.types import MASK, OpenFile, Secret
 
-__all__ = ["encode", "encode_plain", "refuse_nan", "substitute"]
+__all__ = ["INLINE", "WITHOUT_FILES", "JsonWriter", "refuse_nan"]
 
 
-def encode(value: Any) -> bytes:
-    """Return a value as compact JSON.
+class JsonWriter:
+    """Writes values in one way with their files. Not changed by use, so threads may share it.
 
-    Raises:
-        OutputError: JSON cannot hold it; the message says what, and what to do.
-        TypeError, UnicodeEncodeError, RecursionError: The same, in the words of msgspec.
+    Args:
+        write_file: Gives what stands for a file.
     """
-    encoded = encode_plain(value)
-    refuse_nan(value, encoded)
-    return encoded
 
+    def __init__(self, write_file: FileWriter) -> None:
+        self._write_file = write_file
+        self.encode_plain = msgspec.json.Encoder(enc_hook=self.substitute).encode
+        """`encode` without the search for NaN, which becomes null."""
 
-def substitute(value: Any) -> Any:
-    """Return what stands in JSON for a value that msgspec does not know.
+    def encode(self, value: Any) -> bytes:
+        """Return a value as compact JSON.
 
-    Raises:
-        OutputError: Nothing does.
-    """
-    if isinstance(value, Secret):
-        return MASK
-    for kind, plain in _SUBCLASSED.items():
-        if isinstance(value, kind):
-            return plain(value)
-    if isinstance(value, OpenFile):
-        return _read_open_file(value.file)
-    if isinstance(value, pydantic.BaseModel):
-        return value.model_dump(by_alias=True)
-    return _substitute_by_ability(value)
+        Raises:
+            OutputError: JSON cannot hold it; the message says what, and what to do.
+            TypeError, UnicodeEncodeError, RecursionError: The same, in the words of msgspec.
+        """
+        encoded = self.encode_plain(value)
+        refuse_nan(value, encoded)
+        return encoded
+
+    def substitute(self, value: Any) -> Any:
+        """Return what stands in JSON for a value that msgspec does not know.
+
+        Raises:
+            OutputError: Nothing does.
+        """
+        if isinstance(value, Secret):
+            return MASK
+        for kind, plain in _SUBCLASSED.items():
+            if isinstance(value, kind):
+                return plain(value)
+        if isinstance(value, OpenFile):
+            return self._write_file(value.file)
+        if isinstance(value, pydantic.BaseModel):
+            return value.model_dump(by_alias=True)
+        return self._substitute_by_ability(value)
+
+    def _substitute_by_ability(self, value: Any) -> Any:
+        if hasattr(value, "tolist") and hasattr(value, "dtype"):
+            return self._encode_array(value)
+        if isinstance(value, os.PathLike) or callable(getattr(value, "read", None)):
+            return self._write_file(value)
+        return _write_other(value)
+
+    def _encode_array(self, array: Any) -> Any:
+        numbers = array.tolist()
+        encoded = self.encode_plain(numbers)
+        refuse_nan(numbers, encoded)
+        # A scalar may be the key of an object, where no JSON can stand.
+        return msgspec.Raw(encoded) if isinstance(numbers, list) else numbers
 
 
 def refuse_nan(value: Any, encoded: bytes) -> None:
@@ -79,57 +102,8 @@ def refuse_nan(value: Any, encoded: bytes) -> None:
         raise OutputError(message)
 
 
-encode_plain: Final = msgspec.json.Encoder(enc_hook=substitute).encode
-"""`encode` without the search for NaN, which becomes null."""
-
 _SUBCLASSED: Final[dict[type, Any]] = {str: str.__str__, float: float.__float__, int: int.__int__}
 """msgspec takes a subclass of these, numpy's among them, for something foreign."""
-
-
-def _substitute_by_ability(value: Any) -> Any:
-    if hasattr(value, "tolist") and hasattr(value, "dtype"):
-        return _encode_array(value)
-    if isinstance(value, os.PathLike):
-        return _read_file(cast("os.PathLike[str]", value))
-    if callable(getattr(value, "read", None)):
-        return _read_open_file(value)
-    return _write_other(value)
-
-
-def _encode_array(array: Any) -> Any:
-    numbers = array.tolist()
-    encoded = encode_plain(numbers)
-    refuse_nan(numbers, encoded)
-    # A scalar may be the key of an object, where no JSON can stand.
-    return msgspec.Raw(encoded) if isinstance(numbers, list) else numbers
-
-
-def _read_file(path: "os.PathLike[str]") -> msgspec.Raw:
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123 - anything that names a file, not only pathlib's
-            content = file.read()
-    except OSError as error:
-        message = f"the file {os.fspath(path)} cannot be read: {error.strerror}"
-        raise OutputError(message) from error
-    return _data_url(os.fspath(path), content)
-
-
-def _read_open_file(file: Any) -> msgspec.Raw:
-    try:
-        if file.seekable():
-            file.seek(0)  # what was just written to it lies before its position
-        content = file.read()
-    except (AttributeError, OSError, ValueError) as error:
-        message = f"the open file {file!r} cannot be read: {error}"
-        raise OutputError(message) from error
-    if isinstance(content, str):
-        content = content.encode()
-    return _data_url(str(getattr(file, "name", "")), content)
-
-
-def _data_url(name: str, content: bytes) -> msgspec.Raw:
-    mime = mimetypes.guess_type(PurePath(name).name, strict=False)[0] or "application/octet-stream"
-    return msgspec.Raw(b'"data:%s;base64,%s"' % (mime.encode(), base64.b64encode(content)))
 
 
 def _write_other(value: Any) -> Any:
@@ -185,3 +159,10 @@ def _field_names(value: Any) -> Iterable[str]:
     if isinstance(value, pydantic.BaseModel):
         return type(value).model_fields
     return [field.name for field in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else ()
+
+
+INLINE: Final = JsonWriter(write_data_url)
+"""Writes files as data URLs."""
+
+WITHOUT_FILES: Final = JsonWriter(refuse_file)
+"""Never blocks: it raises `FileMetError` where there is a file."""

@@ -14,6 +14,7 @@ from typing import Any, Final, get_args, get_origin
 from servekit.annotations import read_hints, show_annotation
 from servekit.encoding import OutputEncoder
 from servekit.errors import SignatureError
+from servekit.jsonable import INLINE, JsonWriter
 from servekit.parameters import InputDecoder, read_parameters, refuse_local_paths
 from servekit.problems import Redactor, schema_has
 from servekit.reading import OWN, Reading
@@ -32,7 +33,7 @@ class Signature:
         is_async: Whether `predict` is to be awaited, or iterated with `async for`.
         streams: Whether `predict` yields its output item by item.
         concatenates: Whether the items are chunks of one text.
-        uses_files: Whether an input or output may be a file, so that decoding and encoding may block.
+        uses_files: Whether an input or output is annotated to be a file, so that decoding may block.
         has_secrets: Whether an input or output may hold a secret, at any depth.
         keeps_canceled: Whether a prediction that was asked to stop is canceled though it returns something after all.
     """
@@ -62,13 +63,17 @@ class Signature:
         """
         return self._decoder.decode(raw, files)
 
-    def encode_output(self, value: Any) -> bytes:
+    def encode_output(self, value: Any, writer: JsonWriter = INLINE) -> bytes:
         """Return one value, or one item of a stream, as compact JSON.
+
+        Args:
+            value: What `predict` gave.
+            writer: Says what stands for files.
 
         Raises:
             OutputError: It does not fit the annotation, or JSON cannot hold it.
         """
-        return self._encoder.encode(value)
+        return self._encoder.encode(value, writer)
 
 
 def inspect_signature(predict: Callable[..., Any], name: str, reading: Reading = OWN) -> Signature:

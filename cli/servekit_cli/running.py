@@ -16,7 +16,7 @@ from servekit.runtime.model import Model
 from servekit.runtime.observer import PoolObserver
 from servekit.runtime.pool import Pool
 from servekit.runtime.prediction import EventKind, Prediction, Status
-from servekit.spec import Range, Spec
+from servekit.spec import Range, Spec, UploadSpec
 from servekit_cli.conventions import CONVENTIONS
 from servekit_cli.following import Event, follow
 from servekit_cli.hints import add_package_hint
@@ -117,9 +117,15 @@ def _run_until_signal(body: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 @asynccontextmanager
 async def _open_pool(spec: Spec, python: Path, observer: "_Observer") -> AsyncGenerator[Pool]:
-    """Run one worker, in a process of its own, until the block ends."""
+    """Run one worker, in a process of its own, until the block ends; files of outputs are not uploaded."""
     serve = spec.serve.model_copy(
-        update={"workers": Range(1, 1), "gpus_per_worker": None, "isolation": "process", "tracebacks": True}
+        update={
+            "workers": Range(1, 1),
+            "gpus_per_worker": None,
+            "isolation": "process",
+            "tracebacks": True,
+            "upload": UploadSpec(),
+        }
     )
     pool = Pool(spec.model_copy(update={"serve": serve}), python=str(python), observer=observer)
     grace_seconds = 0.0

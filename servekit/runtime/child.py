@@ -1,6 +1,7 @@
-"""The program of a worker process: `python -u -P -m servekit.runtime.child SETTINGS PARENT SOCKET STACKS`.
+"""The program of a worker process: `python -u -P -m servekit.runtime.child PARENT SOCKET STACKS`.
 
-Started fresh by the server, never forked from it. It speaks over the socket that it inherits as SOCKET, and
+Started fresh by the server, never forked from it. Its settings are in a variable, which it takes out of its
+environment before the model is there. It speaks over the socket that it inherits as SOCKET, and
 writes its stacks into STACKS when it gets `STACK_SIGNAL`, whatever the model does. Its
 file descriptors 1 and 2 are pipes to the server, so whatever C code or a child process of the model
 writes there cannot disturb the protocol. It ends when its socket does. Should its loop be held up
@@ -22,7 +23,7 @@ from servekit.runtime.death import LOST_CONNECTION
 from servekit.runtime.link import SocketLink
 from servekit.runtime.logs import routed_output
 from servekit.runtime.protocol import ToServer, ToWorker, decode_to_worker
-from servekit.runtime.settings import WorkerSettings
+from servekit.runtime.settings import SETTINGS_VARIABLE, WorkerSettings
 from servekit.runtime.stack import STACK_SIGNAL
 from servekit.runtime.worker import Worker
 
@@ -31,11 +32,12 @@ __all__ = ["main"]
 
 def main(arguments: list[str]) -> None:
     """Run a worker until its server lets go of it."""
-    settings = msgspec.json.decode(arguments[0], type=WorkerSettings)
-    _die_with_parent(int(arguments[1]))
-    connection = socket.socket(fileno=int(arguments[2]))
+    settings = msgspec.json.decode(os.environ.pop(SETTINGS_VARIABLE), type=WorkerSettings)
+    parent, link, stacks = map(int, arguments)
+    _die_with_parent(parent)
+    connection = socket.socket(fileno=link)
     connection.set_inheritable(False)
-    _write_stacks_into(int(arguments[3]))
+    _write_stacks_into(stacks)
     # Ctrl-C in a terminal reaches the whole process group; the server decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner, routed_output():

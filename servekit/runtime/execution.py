@@ -8,6 +8,8 @@ work in one thread and needs no task on the loop; the other three have a task on
     async function     task: decode, await, encode
     async generator    task: decode, each step and its encoding
 
+What a task decodes or encodes is in a thread as soon as there is a file in it.
+
 Cancelation sets the scope's flag and then interrupts: a task by `task.cancel()`, a thread by
 `ThreadInterrupt`, a generator also by closing it at its next item.
 """
@@ -24,14 +26,17 @@ from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
-from servekit.errors import CancelationError, InputError, OutputError
+from servekit.errors import CancelationError, InputError, OutputError, UploadError
+from servekit.output_files import FileMetError
 from servekit.runtime.failure import author_traceback, describe
 from servekit.runtime.files import FileSource
 from servekit.runtime.interrupt import ThreadInterrupt
 from servekit.runtime.logs import PredictionSink
+from servekit.runtime.outputs import OutputWriter
 from servekit.runtime.protocol import Completed, Log, Metric, Outputs, Run, ToServer
 from servekit.runtime.settings import WorkerSettings
 from servekit.runtime.text import clean
+from servekit.runtime.uploading.outputs import UploadedFiles
 from servekit.scope import Scope, adopt_threads, enter_scope, release_threads
 from servekit.signature import Signature
 from servekit.threads import ContextThreadPoolExecutor, ThreadBridge
@@ -92,8 +97,12 @@ class Execution:
         self._has_notes = False
         self._resumed: asyncio.Future[None] | None = None  # there while it is paused
         self._started_at = time.perf_counter()
-        self._count = 0
-        self._size = 0
+        upload = worker.settings.upload
+        self._outputs = OutputWriter(
+            worker.signature,
+            worker.settings.max_output,
+            None if upload is None else UploadedFiles(upload, self._scope),
+        )
 
     # ------------------------------------------------------------------ for the worker
 
@@ -148,7 +157,7 @@ class Execution:
         try:
             self._interrupt.enter()
             try:
-                output = self._encode(self._worker.predict(**self._decode()))
+                output = self._outputs.write(self._worker.predict(**self._decode()))
             finally:
                 self._interrupt.leave()
         except BaseException as error:  # noqa: BLE001 - the border to the author's code; it becomes the prediction's error
@@ -171,21 +180,28 @@ class Execution:
     async def _value_from_task(self) -> bytes:
         arguments = await self._decode_off_loop()
         value = await self._worker.predict(**arguments)
-        if self._worker.signature.uses_files:
-            return await self._in_executor(self._encode, value)
-        return self._encode(value)
+        try:
+            return self._outputs.write_at_once(value)
+        except FileMetError:
+            pass
+        return await self._in_executor(self._outputs.write_with_files, value)
 
     async def _stream_from_task(self) -> None:
         arguments = await self._decode_off_loop()
         items: AsyncIterator[Any] = self._worker.predict(**arguments)
         if inspect.isawaitable(items):
             items = await items
-        uses_files = self._worker.signature.uses_files
+        outputs = self._outputs
         try:
             async for item in items:
-                encoded = await self._in_executor(self._encode, item) if uses_files else self._encode(item)
+                try:
+                    encoded = outputs.write_at_once(item)
+                except FileMetError:
+                    encoded = None
+                if encoded is None:
+                    encoded = await self._in_executor(outputs.write_with_files, item)
                 self._worker.post(Outputs(self._run.key, [encoded]))
-                if self._count % _YIELD_TO_LOOP_EVERY == 1 or len(encoded) > _LARGE_ITEM_BYTES:
+                if outputs.count % _YIELD_TO_LOOP_EVERY == 1 or len(encoded) > _LARGE_ITEM_BYTES:
                     await self._may_go_on()
                 elif self._resumed is not None:
                     await self._resumed
@@ -232,7 +248,7 @@ class Execution:
         items = iter(self._worker.predict(**self._decode()))
         try:
             for item in items:
-                yield self._encode(item)
+                yield self._outputs.write(item)
         finally:
             close = getattr(items, "close", None)
             if close is not None:
@@ -260,25 +276,6 @@ class Execution:
     async def _in_executor(self, function: Callable[..., _T], *arguments: Any) -> _T:
         """Run a step that may touch files in a thread, under a copy of the prediction's Context."""
         return await asyncio.wrap_future(self._worker.executor.submit(function, *arguments))
-
-    def _encode(self, value: Any) -> bytes:
-        streams = self._worker.signature.streams
-        try:
-            encoded = self._worker.signature.encode_output(value)
-        except OutputError as error:
-            if not streams:
-                raise
-            message = f"item {self._count} (counted from 0): {error}"
-            raise OutputError(message) from error.__cause__
-        self._count += 1
-        self._size += len(encoded)
-        if self._size > self._worker.settings.max_output:
-            message = (
-                f"the output is larger than {self._worker.settings.max_output} bytes (serve.max_output); "
-                "raise that limit, or return less"
-            )
-            raise OutputError(message)
-        return encoded
 
     async def _may_go_on(self) -> None:
         """Let the loop send what there is, and wait while the reader or the socket is behind."""
@@ -320,6 +317,8 @@ class Execution:
         if isinstance(error, InputError):
             problems = msgspec.json.encode(error.problems)
             return Completed(key, "failed", elapsed, error=clean(str(error)), problems=problems)
+        if isinstance(error, UploadError):
+            return Completed(key, "failed", elapsed, error=clean(str(error)))
         if isinstance(error, OutputError):
             return Completed(key, "failed", elapsed, error=clean(f"the output does not fit: {error}"))
         return self._explain_foreign(error)

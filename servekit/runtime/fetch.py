@@ -10,30 +10,26 @@ Guarantees:
 """
 
 import contextlib
-import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Generator
 from importlib.metadata import version
 from typing import BinaryIO, Final
 from urllib.parse import urljoin
 
-from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, NewConnectionError
 from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 from urllib3.response import BaseHTTPResponse
 
-from servekit.errors import CancelationError, FileFetchError
+from servekit.errors import FileFetchError
 from servekit.runtime.addresses import Address, is_public, parse_address
+from servekit.runtime.connections import ExpiredError, Watch, connect
 from servekit.runtime.targets import Target, TargetError, look_up, show_url
 
 __all__ = ["Fetch"]
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _CHUNK_BYTES: Final = 64 * 1024
-_WATCH_SECONDS: Final = 0.05
-"""How often a watch looks whether the prediction was canceled; short beside what a person notices."""
 
 
 class Fetch:
@@ -94,8 +90,8 @@ class Fetch:
 
     def _hop(self, file: BinaryIO, target: Target, deadline: float) -> str | None:
         with self._errors_of(target):
-            connection = self._connect(target, deadline)
-        watch = _Watch(connection.sock, deadline, self._is_cancelled)
+            connection = connect(target, self._resolve(target), deadline)
+        watch = Watch(connection.sock, deadline, self._is_cancelled)
         with contextlib.closing(connection), self._errors_of(target, watch), watch:
             headers = {"Host": target.host_header, "Accept": "*/*", "Accept-Encoding": "identity", **target.credentials}
             headers["User-Agent"] = f"servekit/{version('servekit')}"
@@ -124,21 +120,6 @@ class Fetch:
                 raise self._too_large(target)
             file.write(chunk)
 
-    def _connect(self, target: Target, deadline: float) -> HTTPConnection:
-        """Connect to the first address that is allowed and answers."""
-        addresses = self._resolve(target)
-        for index, address in enumerate(addresses):
-            connection = _make_connection(target, address, max(deadline - time.monotonic(), 0.001))
-            try:
-                connection.connect()
-            except (OSError, HTTPError):
-                connection.close()
-                if index == len(addresses) - 1:
-                    raise
-            else:
-                return connection
-        raise AssertionError("unreachable: there is at least one address")
-
     def _resolve(self, target: Target) -> list[str]:
         try:
             addresses = look_up(target.host, target.port)
@@ -155,7 +136,7 @@ class Fetch:
         return allowed
 
     @contextlib.contextmanager
-    def _errors_of(self, target: Target, watch: "_Watch | None" = None) -> Generator[None]:
+    def _errors_of(self, target: Target, watch: Watch | None = None) -> Generator[None]:
         """Put what goes wrong on the network into words, and tell a broken connection from the rest."""
         try:
             yield
@@ -166,7 +147,7 @@ class Fetch:
         except ssl.SSLCertVerificationError as error:
             message = f"{target.shown}: its certificate is not valid: {error.verify_message}"
             raise FileFetchError(message) from error
-        except _ExpiredError as error:
+        except ExpiredError as error:
             raise self._too_slow(target) from error
         except (OSError, HTTPError) as error:
             if watch is not None:
@@ -187,63 +168,9 @@ class _BrokenError(Exception):
     """The connection failed in a way that a second try may mend."""
 
 
-class _ExpiredError(Exception):
-    """The time for the whole fetch is up."""
-
-
 def _parse(url: str) -> Target:
     try:
         return Target.of(url)
     except TargetError as error:
         message = f"{show_url(url)} {error}; only http and https URLs are fetched"
         raise FileFetchError(message) from error
-
-
-def _make_connection(target: Target, address: str, timeout_seconds: float) -> HTTPConnection:
-    if not target.is_encrypted:
-        return HTTPConnection(address, target.port, timeout=timeout_seconds)
-    context = ssl.create_default_context()
-    return HTTPSConnection(
-        address, target.port, timeout=timeout_seconds, ssl_context=context, server_hostname=target.host
-    )
-
-
-class _Watch:
-    """Cuts a connection when time is up or the prediction is canceled, from a thread of its own.
-
-    A timeout on the socket holds for one read only, and a server that sends a byte now and then never meets it.
-    """
-
-    def __init__(self, sock: socket.socket | None, deadline: float, is_cancelled: Callable[[], bool]) -> None:
-        assert sock is not None, "the connection is open"
-        self._sock = sock
-        self._deadline = deadline
-        self._is_cancelled = is_cancelled
-        self._done = threading.Event()
-        self._reason: type[BaseException] | None = None
-        self._thread = threading.Thread(target=self._run, name="servekit-fetch-watch", daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def complain(self) -> None:
-        """Raise why the connection was cut, if it was."""
-        if self._reason is not None:
-            raise self._reason
-
-    def _run(self) -> None:
-        while self._reason is None:
-            left = self._deadline - time.monotonic()
-            if self._done.wait(min(_WATCH_SECONDS, max(left, 0))):
-                return
-            if self._is_cancelled():
-                self._reason = CancelationError
-            elif left <= _WATCH_SECONDS:
-                self._reason = _ExpiredError
-        with contextlib.suppress(OSError):
-            # The plain socket's: that of TLS would take the session from under the thread that reads.
-            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)

@@ -16,7 +16,7 @@ from servekit.runtime.link import SocketLink
 from servekit.runtime.oom import OomKills
 from servekit.runtime.process import ChildProcess
 from servekit.runtime.protocol import ToServer, ToWorker, decode_to_server
-from servekit.runtime.settings import WorkerSettings
+from servekit.runtime.settings import SETTINGS_VARIABLE, WorkerSettings
 from servekit.runtime.stack import describe_state, shorten_stack
 
 __all__ = ["ProcessHandle"]
@@ -56,12 +56,9 @@ class ProcessHandle(WorkerHandle):
     async def start(self) -> None:
         """Start the process and connect to it."""
         process = self._process = ChildProcess(
-            [
-                *(self._python, "-u", "-P", "-X", "faulthandler", "-m", "servekit.runtime.child"),
-                *(msgspec.json.encode(self.settings).decode(), str(os.getpid())),
-            ],
+            [self._python, "-u", "-P", "-X", "faulthandler", "-m", "servekit.runtime.child", str(os.getpid())],
             self.settings.root,
-            self._environment,
+            {**self._environment, SETTINGS_VARIABLE: msgspec.json.encode(self.settings).decode()},
         )
         link: SocketLink[ToWorker, ToServer] = SocketLink(decode_to_server)
         link.attach(partial(self._events.on_messages, self), partial(self._on_closed, link))

@@ -1,18 +1,22 @@
 """What a worker is told when it starts."""
 
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import msgspec
 
 from servekit.runtime.files import FetchLimits
-from servekit.spec import Dialect, Spec
+from servekit.runtime.uploading.target import UploadTarget
+from servekit.spec import Dialect, Spec, UploadSpec
 
-__all__ = ["WorkerSettings"]
+__all__ = ["SETTINGS_VARIABLE", "WorkerSettings"]
+
+SETTINGS_VARIABLE: Final = "SERVEKIT_WORKER_SETTINGS"
+"""How they reach a process: on its command line all users of the machine could read the URL for uploads."""
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything of the spec that concerns a worker; it fits on a command line as JSON.
+    """Everything of the spec that concerns a worker; it fits into a variable as JSON.
 
     Attributes:
         dialect: Whose rules the predictor follows.
@@ -25,6 +29,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         cancel_grace: Seconds that canceled predictions have before `teardown`.
         healthcheck_timeout: Seconds that `healthcheck` may take.
         fetch: Limits for files that inputs name.
+        upload: Where the files of outputs go; None for into the answer.
     """
 
     dialect: Dialect
@@ -37,6 +42,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     cancel_grace: float
     healthcheck_timeout: float
     fetch: FetchLimits
+    upload: UploadTarget | None
 
     @classmethod
     def from_spec(cls, spec: Spec, directory: Path) -> Self:
@@ -58,4 +64,9 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
                 max_redirects=serve.fetch.redirects,
                 allow_private=serve.fetch.allow_private,
             ),
+            upload=_read_upload(serve.upload),
         )
+
+
+def _read_upload(upload: UploadSpec) -> UploadTarget | None:
+    return None if upload.url is None else UploadTarget(upload.url, upload.timeout, upload.retries)

@@ -13,7 +13,7 @@ from servekit.runtime.thread_handle import ThreadHandle
 
 __all__ = ["WorkerFactory"]
 
-_SERVERS_OWN = frozenset({"SERVEKIT_WEBHOOK_SECRET", "WEBHOOK_AUTH_TOKEN"})
+_SERVERS_OWN = frozenset({"SERVEKIT_UPLOAD_URL", "SERVEKIT_WEBHOOK_SECRET", "WEBHOOK_AUTH_TOKEN"})
 """Variables that a model has no use for, and might print into logs that its clients see."""
 
 

@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _refuse_unsupported(options)
         # A server that does not mind SIGTERM can be ended by nothing else.
-        flags = {"host": options.host, "allow_shutdown": True}
+        flags = {"host": options.host, "upload_url": options.upload_url or None, "allow_shutdown": True}
         spec = apply_overrides(load_spec(Path()), os.environ, flags)
         return serve(spec, minds_sigterm=not options.await_explicit_shutdown)
     except ServekitError as error:
@@ -37,9 +37,6 @@ def _refuse_unsupported(options: argparse.Namespace) -> None:
     Raises:
         UsageError: Such a thing is asked for.
     """
-    if options.upload_url:
-        message = "--upload-url is not supported: files come inside the answer, as data URLs. Leave it out"
-        raise UsageError(message)
     if options.x_mode == "train":
         message = "--x-mode train is not supported: only predictions are served. Leave it out, or use predict"
         raise UsageError(message)
@@ -57,7 +54,7 @@ def _make_parser() -> argparse.ArgumentParser:
         help="Ignore SIGTERM: only POST /shutdown and SIGINT end it.",
     )
     parser.add_argument("--x-mode", choices=("predict", "train"), default="predict", help="What is served.")
-    parser.add_argument("--upload-url", help="Not supported.")
+    parser.add_argument("--upload-url", metavar="URL", help="Where the files of outputs are put, each under its name.")
     parser.add_argument("--threads", type=int, help="Has no effect.")
     return parser
 

@@ -14,6 +14,7 @@ from servekit.spec.serve import (
     RecycleSpec,
     ScalingSpec,
     ServeSpec,
+    UploadSpec,
     WebhookSpec,
 )
 from servekit.spec.weights import WeightsSpec
@@ -35,6 +36,7 @@ __all__ = [
     "Setting",
     "Spec",
     "SpecFile",
+    "UploadSpec",
     "WebhookSpec",
     "WeightsSpec",
     "apply_overrides",

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from servekit.spec.section import Section
 
-__all__ = ["Fault", "Location", "describe_error", "dotted"]
+__all__ = ["Fault", "Location", "describe_error", "dotted", "mask_passwords"]
 
 Location = tuple[str | int, ...]
 
@@ -94,6 +94,11 @@ def dotted(location: Location) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
 
 
+def mask_passwords(text: str) -> str:
+    """Return a text without the user and the password of URLs in it: messages end in the logs of a CI."""
+    return _PASSWORD.sub("://***@", text)
+
+
 def _describe_unknown_key(location: Location, line: int, model: type[Section]) -> Fault:
     fields = _fields_at(location[:-1], model)
     section = dotted(location[:-1]) or "the spec"
@@ -159,6 +164,5 @@ def _all_paths(model: type[Section], prefix: Location = ()) -> list[Location]:
 
 
 def _shorten(value: Any) -> str:
-    text = json.dumps(value, default=str, ensure_ascii=False)
-    text = _PASSWORD.sub("://***@", text)  # messages end in the logs of a CI
+    text = mask_passwords(json.dumps(value, default=str, ensure_ascii=False))
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."

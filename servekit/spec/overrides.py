@@ -15,10 +15,11 @@ from pydantic_core import PydanticUndefined
 
 from servekit.errors import UsageError
 from servekit.spec.cog.variables import read_cog_variables
-from servekit.spec.faults import describe_expectation
+from servekit.spec.faults import describe_expectation, mask_passwords
 from servekit.spec.model import Dialect, Spec
 from servekit.spec.section import Section
 from servekit.spec.serve import ServeSpec
+from servekit.spec.values import FROM_ENVIRONMENT
 
 __all__ = ["Setting", "apply_overrides", "list_settings"]
 
@@ -93,7 +94,7 @@ def apply_overrides(spec: Spec, environ: Mapping[str, str], flags: Mapping[str, 
         sources[setting.path] = source
         _put(values, setting, value)
     try:
-        serve = ServeSpec.model_validate(values)
+        serve = ServeSpec.model_validate(values, context=FROM_ENVIRONMENT)
     except ValidationError as error:
         raise UsageError(_describe(error, sources)) from None
     return spec.model_copy(update={"serve": serve, "warnings": (*spec.warnings, *warnings)})
@@ -153,5 +154,5 @@ def _describe(error: ValidationError, sources: Mapping[tuple[str, ...], str]) ->
         expected, remedy = describe_expectation(detail)
         path = tuple(str(part) for part in detail["loc"])
         name = sources.get(path, f"serve.{'.'.join(path)}")  # it stands in the file, and a variable contradicts it
-        lines.append(f'{name} is "{detail["input"]}"; {expected}.\n  {remedy}')
+        lines.append(f'{name} is "{mask_passwords(str(detail["input"]))}"; {expected}.\n  {remedy}')
     return "\n".join(lines)

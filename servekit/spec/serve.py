@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from servekit.spec.ranges import Range, SlotRange, WorkerRange
 from servekit.spec.section import Section
 from servekit.spec.units import Duration, PositiveDuration, PositiveSize, Size
-from servekit.spec.values import GpuShare, HangTimeout, HeaderName, WorkerMemory, unfit
+from servekit.spec.values import GpuShare, HangTimeout, HeaderName, UploadUrl, WorkerMemory, unfit
 
 __all__ = [
     "CallerSpec",
@@ -17,6 +17,7 @@ __all__ = [
     "RecycleSpec",
     "ScalingSpec",
     "ServeSpec",
+    "UploadSpec",
     "WebhookSpec",
 ]
 
@@ -66,6 +67,27 @@ class FetchSpec(Section):
     redirects: int = Field(default=5, ge=0, description="How many redirects are followed.")
     allow_private: bool = Field(
         default=False, description="Whether private, loopback and link-local addresses may be fetched from."
+    )
+
+
+class UploadSpec(Section):
+    """Where the files of outputs are sent, and how often that is tried."""
+
+    url: UploadUrl | None = Field(
+        default=None,
+        description="The URL below which each file of an output is put, under its own name; the output then holds the "
+        "URL of the file. `{id}` in it stands for the prediction's id. With null, files come in the answer, as data "
+        "URLs.",
+    )
+    timeout: PositiveDuration = Field(
+        default=120.0, description="The whole time one file may take, with all tries; then its prediction fails."
+    )
+    retries: int = Field(
+        default=5,
+        ge=0,
+        le=100,
+        description="How many more times a file is sent, with growing pauses, when the receiver cannot be reached or "
+        "answers 408, 429 or 5xx.",
     )
 
 
@@ -198,6 +220,7 @@ class ServeSpec(Section):
         "before it is given up.",
     )
     fetch: FetchSpec = Field(default_factory=FetchSpec, description="What is allowed when an input names a URL.")
+    upload: UploadSpec = Field(default_factory=UploadSpec, description="Where the files of outputs go.")
     webhook: WebhookSpec = Field(
         default_factory=WebhookSpec, description="How receivers that requests name are told of predictions."
     )

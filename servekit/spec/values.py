@@ -3,15 +3,16 @@
 import math
 import re
 from pathlib import PurePosixPath
-from typing import Annotated
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from servekit.spec.units import PositiveDuration, Size
 
 __all__ = [
+    "FROM_ENVIRONMENT",
     "AbsolutePath",
     "GpuShare",
     "HangTimeout",
@@ -21,6 +22,7 @@ __all__ = [
     "SecretId",
     "SystemPackage",
     "Text",
+    "UploadUrl",
     "VariableName",
     "VariableValue",
     "WorkerMemory",
@@ -29,6 +31,10 @@ __all__ = [
     "fault",
     "unfit",
 ]
+
+
+FROM_ENVIRONMENT: Final = {"is_from_environment": True}
+"""The validation context of values that do not stand in a file, and so may hold a password."""
 
 
 def unfit(expected: str, remedy: str) -> PydanticCustomError:
@@ -156,6 +162,28 @@ def _check_hang_timeout(seconds: float) -> float:
     return seconds
 
 
+def _check_upload_url(url: str, info: ValidationInfo) -> str:
+    if not re.fullmatch(r"https?://[^\s/?#]+([/?][^\s#]*)?", url) or not _has_host(url):
+        raise unfit("it must be a URL of http or https", "Write it as https://host/path; `{id}` may stand in its path.")
+    parts = urlsplit(url)
+    if "{id}" in parts.netloc or "{id}" in parts.query:
+        raise unfit("`{id}` may stand in the path only", "Write it as https://host/path/{id}.")
+    if parts.password is not None and info.context != FROM_ENVIRONMENT:
+        raise unfit(
+            "a password in a URL could be read by everybody who has the image",
+            "Take it out, and set the variable SERVEKIT_UPLOAD_URL where the server runs.",
+        )
+    return url
+
+
+def _has_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(re.fullmatch(r"[A-Za-z0-9._~:%-]+", parts.hostname or "")) and parts.port != 0
+    except ValueError:  # brackets or a port that nothing can be made of
+        return False
+
+
 HeaderName = Annotated[str, AfterValidator(_check_header_name)]
 Text = Annotated[str, AfterValidator(check_not_blank)]
 InsidePath = Annotated[str, AfterValidator(_check_inside_project)]
@@ -167,4 +195,5 @@ VariableValue = Annotated[str, AfterValidator(_check_variable_value)]
 HangTimeout = Annotated[PositiveDuration, AfterValidator(_check_hang_timeout)]
 ImageName = Annotated[str, AfterValidator(_check_image_name)]
 GpuShare = Annotated[float, AfterValidator(_check_gpu_share)]
+UploadUrl = Annotated[str, AfterValidator(_check_upload_url)]
 WorkerMemory = Annotated[Size, AfterValidator(_check_worker_memory)]

@@ -117,6 +117,7 @@ def _fixed_variables(serve: ServeSpec, body: RequestBody) -> dict[str, str]:
         "SERVEKIT_KEEP_ALIVE": f"{KEEP_ALIVE_SECONDS}s",
         # Of a Cog model the events are asked for once it runs, and none of them may be gone by then.
         "SERVEKIT_STREAM_HISTORY": "none",
+        "SERVEKIT_UPLOAD_URL": "none",  # files of the output come here
         "SERVEKIT_MAX_BODY": str(max(serve.max_body, body.max_bytes)),
     }
 

@@ -9,13 +9,13 @@ from importlib.metadata import version
 from typing import Final
 
 from servekit.runtime.addresses import is_public, parse_address
+from servekit.runtime.retry import is_worth_retrying, parse_retry_after
 from servekit.runtime.targets import Target, TargetError
 from servekit.server.webhooks.credentials import WebhookCredentials
 from servekit.server.webhooks.lanes import Lanes
 from servekit.server.webhooks.message import Message
 from servekit.server.webhooks.post import Answer, BadAnswerError, post
 from servekit.server.webhooks.resolver import Resolver
-from servekit.server.webhooks.retry import is_worth_retrying, parse_retry_after
 from servekit.server.webhooks.subscription import Subscription
 from servekit.spec import WebhookSpec
 

@@ -6,14 +6,17 @@ import itertools
 import traceback
 from typing import Final
 
+from servekit.runtime.retry import choose_pause
 from servekit.server.webhooks.courier import Courier, Outcome
 from servekit.server.webhooks.feed import Feed
 from servekit.server.webhooks.message import Message
 from servekit.server.webhooks.report import Report
-from servekit.server.webhooks.retry import GIVE_UP_SECONDS, choose_pause
 from servekit.server.webhooks.subscription import Subscription
 
 __all__ = ["Sender"]
+
+_GIVE_UP_SECONDS: Final = 3600.0
+"""How long the end of a prediction is tried to be told, however many tries that makes."""
 
 _HURRIED_PAUSE_SECONDS: Final = 2.0
 """The longest pause between tries while the server shuts down: a receiver that comes back is reached in time."""
@@ -97,7 +100,7 @@ class Sender:
     async def _insist(self, message: Message, outcome: Outcome) -> None:
         """Try the last message again as long as that makes sense."""
         loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + GIVE_UP_SECONDS
+        give_up_at = loop.time() + _GIVE_UP_SECONDS
         for tries in itertools.count(1):
             self._tries = tries
             if outcome.failure is None:

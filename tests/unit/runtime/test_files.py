@@ -480,4 +480,4 @@ def test_no_thread_is_left_behind(tmp_path: Path, site: Site) -> None:
 
     source(tmp_path).resolve(site.url("/a"))
 
-    assert not [thread for thread in threading.enumerate() if thread.name == "servekit-fetch-watch"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "servekit-watch"]

@@ -11,7 +11,7 @@ SPEC = Spec(predictor="predict.py:Predictor", path=Path("/project/servekit.yaml"
 RANGED = apply_overrides(SPEC, {"SERVEKIT_CONCURRENCY": "1-2"})
 
 # A value other than the default for each kind of field, so that every field can be seen to change.
-OTHER = {"host": "127.0.0.1", "port": "81", "recycle_memory_limit": "1GB"}
+OTHER = {"host": "127.0.0.1", "port": "81", "recycle_memory_limit": "1GB", "upload_url": "https://example.org"}
 
 
 def other_value(setting: Setting) -> str:

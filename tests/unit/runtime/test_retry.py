@@ -1,8 +1,8 @@
-"""When a webhook is tried again."""
+"""When something is sent again."""
 
 import pytest
 
-from servekit.server.webhooks.retry import choose_pause, is_worth_retrying, parse_retry_after
+from servekit.runtime.retry import choose_pause, is_worth_retrying, parse_retry_after
 
 NOW = 1_445_412_480.0
 """Wed, 21 Oct 2015 07:28:00 GMT, the example of RFC 9110."""

@@ -1,14 +1,11 @@
-"""When a webhook is tried again, and when no more."""
+"""When something that was sent over HTTP and not taken is sent again: webhooks, and files of outputs."""
 
 import email.utils
 import random
 import time
 from typing import Final
 
-__all__ = ["GIVE_UP_SECONDS", "choose_pause", "is_worth_retrying", "parse_retry_after"]
-
-GIVE_UP_SECONDS: Final = 3600.0
-"""How long the end of a prediction is tried to be told, however many tries that makes."""
+__all__ = ["choose_pause", "is_worth_retrying", "parse_retry_after"]
 
 _FIRST_PAUSE_SECONDS: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 102.4
@@ -27,7 +24,7 @@ def is_worth_retrying(status: int) -> bool:
 def choose_pause(failures: int, retry_after_seconds: float) -> float:
     """Return how long to wait before the next try.
 
-    The pauses double, as Cog's do, and are spread: predictions that ended together do not all come back together.
+    The pauses double, as Cog's do, and are spread: those that failed together do not all come back together.
 
     Args:
         failures: How many tries there were.

@@ -1,0 +1,89 @@
+"""Files in outputs, and what stands for them in JSON.
+
+That is their content as a data URL, if nothing else is asked for. A file is whatever names one on disk, or can be read.
+"""
+
+import base64
+import mimetypes
+import os
+from collections.abc import Callable
+from pathlib import PurePath
+from typing import Any, TypeAlias, cast
+
+import msgspec
+
+from servekit.errors import OutputError
+
+__all__ = [
+    "FileMetError",
+    "FileWriter",
+    "guess_mime",
+    "name_file",
+    "refuse_file",
+    "refuse_unreadable",
+    "write_data_url",
+]
+
+FileWriter: TypeAlias = Callable[[Any], Any]
+"""Takes a path or an open file, and gives what stands for it in JSON."""
+
+
+class FileMetError(Exception):
+    """There is a file in a value that had to be written without waiting for any."""
+
+
+def refuse_file(file: object) -> Any:
+    """Write no file: reading one may block.
+
+    Raises:
+        FileMetError: Always.
+    """
+    raise FileMetError(repr(file))
+
+
+def write_data_url(file: Any) -> msgspec.Raw:
+    """Read a file to its end, and write its content as a data URL.
+
+    Raises:
+        OutputError: It cannot be read.
+    """
+    is_path = isinstance(file, os.PathLike)
+    content = _read_path(cast("os.PathLike[str]", file)) if is_path else _read_open_file(file)
+    return msgspec.Raw(b'"data:%s;base64,%s"' % (guess_mime(name_file(file)).encode(), base64.b64encode(content)))
+
+
+def name_file(file: Any) -> str:
+    """Return the last part of a file's name, or nothing for an open file that has none."""
+    name = os.fspath(cast("os.PathLike[str]", file)) if isinstance(file, os.PathLike) else getattr(file, "name", "")
+    return PurePath(name).name if isinstance(name, str) else ""  # a number is that of a descriptor
+
+
+def guess_mime(name: str) -> str:
+    """Return the media type that a name's ending stands for."""
+    return mimetypes.guess_type(name, strict=False)[0] or "application/octet-stream"
+
+
+def refuse_unreadable(file: Any, error: Exception) -> OutputError:
+    """Make the error for a file that cannot be read."""
+    if isinstance(file, os.PathLike):
+        reason = error.strerror if isinstance(error, OSError) else error
+        return OutputError(f"the file {os.fspath(cast('os.PathLike[str]', file))} cannot be read: {reason}")
+    return OutputError(f"the open file {file!r} cannot be read: {error}")
+
+
+def _read_path(path: "os.PathLike[str]") -> bytes:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - anything that names a file, not only pathlib's
+            return file.read()
+    except OSError as error:
+        raise refuse_unreadable(path, error) from error
+
+
+def _read_open_file(file: Any) -> bytes:
+    try:
+        if file.seekable():
+            file.seek(0)  # what was just written to it lies before its position
+        content: str | bytes = file.read()
+    except (AttributeError, OSError, ValueError) as error:
+        raise refuse_unreadable(file, error) from error
+    return content.encode() if isinstance(content, str) else content
