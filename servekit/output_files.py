@@ -54,8 +54,10 @@ def write_data_url(file: Any) -> msgspec.Raw:
 
 def name_file(file: Any) -> str:
     """Return the last part of a file's name, or nothing for an open file that has none."""
-    name = os.fspath(cast("os.PathLike[str]", file)) if isinstance(file, os.PathLike) else getattr(file, "name", "")
-    return PurePath(name).name if isinstance(name, str) else ""  # a number is that of a descriptor
+    is_path = isinstance(file, os.PathLike)
+    name: Any = cast("Any", file) if is_path else getattr(file, "name", "")
+    # That of an open file may be a path as well, or the number of its descriptor.
+    return PurePath(cast("str", name)).name if isinstance(name, str | os.PathLike) else ""
 
 
 def guess_mime(name: str) -> str:

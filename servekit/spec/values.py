@@ -166,7 +166,7 @@ def _check_upload_url(url: str, info: ValidationInfo) -> str:
     if not re.fullmatch(r"https?://[^\s/?#]+([/?][^\s#]*)?", url) or not _has_host(url):
         raise unfit("it must be a URL of http or https", "Write it as https://host/path; `{id}` may stand in its path.")
     parts = urlsplit(url)
-    if "{id}" in parts.netloc or "{id}" in parts.query:
+    if "{id}" in parts.query:
         raise unfit("`{id}` may stand in the path only", "Write it as https://host/path/{id}.")
     if parts.password is not None and info.context != FROM_ENVIRONMENT:
         raise unfit(
