@@ -177,6 +177,25 @@ def test_a_file_travels_in_and_out(write: Write) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "Written output to: answer.txt\n")
 
 
+def test_no_file_is_uploaded(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = write(
+        """
+        from servekit import Path, current_scope
+        class Predictor:
+            def predict(self) -> Path:
+                target = current_scope().temp_dir / "out.txt"
+                target.write_text("here")
+                return Path(target)
+        """
+    )
+    monkeypatch.setenv("SERVEKIT_UPLOAD_URL", "http://127.0.0.1:1")  # where nobody is
+
+    done = predict("-o", str(root / "copy.txt"))
+
+    assert done.returncode == 0, done.stderr
+    assert (root / "copy.txt").read_text() == "here"
+
+
 def test_the_input_comes_from_stdin(write: Write) -> None:
     write("""
         class Predictor:

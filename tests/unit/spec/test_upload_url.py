@@ -22,29 +22,21 @@ def test_a_url_of_http_is_taken(tmp_path: Path, url: str) -> None:
     assert load(tmp_path, url).serve.upload.url == url
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "x.org/up",
-        "ftp://x.org",
-        "https://",
-        "https:///up",
-        "https://x.org/a b",
-        "https://x.org/#f",
-        "http://x:99999",
-    ]
-    + ["http://[x/", "http://x<y/", "http://x.org:0/"],
-)
+NO_URLS = """
+x.org/up ftp://x.org https:// https:///up https://x.org/#f http://x:99999 http://[x/ http://x<y/ http://x.org:0/
+http://{id}.x.org/
+"""
+
+
+@pytest.mark.parametrize("url", ["", "https://x.org/a b", *NO_URLS.split()])
 def test_anything_else_is_a_fault(tmp_path: Path, url: str) -> None:
     with pytest.raises(SpecError, match=r"servekit.yaml:4: serve.upload.url is .*it must be a URL of http or https"):
         load(tmp_path, url)
 
 
-@pytest.mark.parametrize("url", ["https://{id}.x.org/", "https://x.org/?id={id}"])
-def test_the_id_stands_in_the_path_only(tmp_path: Path, url: str) -> None:
-    with pytest.raises(SpecError, match="`{id}` may stand in the path only"):
-        load(tmp_path, url)
+def test_the_id_stands_in_the_path_only(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"`\{id\}` may stand in the path only"):
+        load(tmp_path, "https://x.org/?id={id}")
 
 
 def test_a_password_does_not_belong_into_a_file(tmp_path: Path) -> None:
