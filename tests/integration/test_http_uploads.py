@@ -182,12 +182,14 @@ def test_an_upload_holds_up_no_other_prediction(async_client: httpx.Client, rece
         receiver.wait_for("/held.txt")
 
         second = predict(async_client, "quick", "no file")
+        was_answered = "/held.txt" in receiver.answered
         held.set()
 
-        assert (second["status"], second["output"]) == ("succeeded", "no file")
+        assert (second["status"], second["output"], was_answered) == ("succeeded", "no file", False)
         assert first.result()["output"] == {"a": [f"{receiver.url}/held.txt"]}
-    receiver.holds.clear()
+    receiver.holds.clear()  # for the other server
     receiver.puts.clear()
+    receiver.answered.clear()
 
 
 def test_each_item_of_a_stream_is_sent_as_it_is_yielded(start_server: StartServer, receiver: PutReceiver) -> None:
@@ -195,13 +197,17 @@ def test_each_item_of_a_stream_is_sent_as_it_is_yielded(start_server: StartServe
     held = receiver.hold("/s/b.txt")
     body = {"input": {"shape": ["/a.txt", "/b.txt", "/sub/a.txt"]}}
     chunks: list[str] = []
+    answered_before: list[str] = []
 
     with server.client() as client, client.stream("POST", "/predictions", json=body, headers=STREAMED) as answer:
         for line in answer.iter_lines():
             if '"chunk"' in line:
                 chunks.append(json.loads(line.removeprefix("data: "))["chunk"])
-                held.set()  # the first item is here, and the second not there yet
+                if len(chunks) == 1:
+                    answered_before = list(receiver.answered)
+                    held.set()
 
+    assert "/s/b.txt" not in answered_before
     assert chunks == [f"{receiver.url}/s/{name}" for name in ("a.txt", "b.txt", "a-1.txt")]
 
 

@@ -31,6 +31,7 @@ class PutReceiver(ThreadingHTTPServer):
 
     Attributes:
         puts: What came, in the order of its arrival.
+        answered: The paths of what was answered.
         answers: Statuses, some with headers, to answer a path with in turn, before 200. With status 0 it hangs up.
         holds: Paths whose answers wait for an event.
         unread: Paths of which no more than the head is read.
@@ -41,6 +42,7 @@ class PutReceiver(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.puts: list[Put] = []
+        self.answered: list[str] = []
         self.answers: defaultdict[str, list[Answer]] = defaultdict(list)
         self.holds: dict[str, threading.Event] = {}
         self.unread: set[str] = set()
@@ -78,6 +80,7 @@ class PutReceiver(ThreadingHTTPServer):
             answer = answers.pop(0) if answers else 200
         if put.path in self.holds:
             self.holds[put.path].wait(_DEADLINE_SECONDS)
+        self.answered.append(put.path)
         return answer
 
     def handle_error(self, request: Any, client_address: Any) -> None:

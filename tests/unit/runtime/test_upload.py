@@ -34,7 +34,7 @@ def upload(
     url: str,
     path: Path,
     *,
-    seconds: float = 30.0,
+    seconds: float = 300.0,
     retries: int = 2,
     is_cancelled: Callable[[], bool] = lambda: False,
 ) -> str:
@@ -203,7 +203,7 @@ def test_the_time_for_all_tries_is_bounded(receiver: PutReceiver, file: Path) ->
 def test_a_pause_that_would_be_too_long_is_not_begun(receiver: PutReceiver, file: Path) -> None:
     receiver.answers["/later"] = [(503, {"Retry-After": "3600"})]
 
-    with pytest.raises(UploadError, match=r"status 503 .*, and 30 seconds \(serve.upload.timeout\) are up .*once"):
+    with pytest.raises(UploadError, match=r"status 503 .*, and 300 seconds \(serve.upload.timeout\) are up .*once"):
         upload(f"{receiver.url}/later", file)
 
 
@@ -231,6 +231,8 @@ def test_a_cancel_ends_what_is_under_way(receiver: PutReceiver, tmp_path: Path, 
 
         with pytest.raises(CancelationError):
             uploaded.result(30)
+
+    assert path not in receiver.answered
 
 
 def test_a_cancel_ends_the_pause_between_two_tries(receiver: PutReceiver, file: Path) -> None:
