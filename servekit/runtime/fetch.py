@@ -13,6 +13,7 @@ import contextlib
 import ssl
 import time
 from collections.abc import Callable, Generator
+from http.client import HTTPException
 from importlib.metadata import version
 from typing import BinaryIO, Final
 from urllib.parse import urljoin
@@ -149,7 +150,7 @@ class Fetch:
             raise FileFetchError(message) from error
         except ExpiredError as error:
             raise self._too_slow(target) from error
-        except (OSError, HTTPError) as error:
+        except (OSError, HTTPError, HTTPException) as error:
             if watch is not None:
                 with self._errors_of(target):
                     watch.complain()

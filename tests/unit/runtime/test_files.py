@@ -393,6 +393,16 @@ def test_a_connection_that_breaks_twice_is_an_error(tmp_path: Path, site: Site) 
     assert left_in(tmp_path) == []
 
 
+def test_an_answer_that_is_no_http_is_an_error(tmp_path: Path, site: Site) -> None:
+    def greet(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"SSH-2.0-nothing\r\n")
+
+    site.answers["/a"] = greet
+
+    with pytest.raises(FileFetchError, match=r"the connection broke twice: SSH-2\.0-nothing"):
+        source(tmp_path).resolve(site.url("/a"))
+
+
 def test_nothing_that_listens_is_an_error(tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
