@@ -6,7 +6,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
+
+from certificates import load_certificate
 
 __all__ = ["Put", "PutReceiver", "run_put_receiver"]
 
@@ -40,7 +43,7 @@ class PutReceiver(ThreadingHTTPServer):
     request_queue_size = 128
     daemon_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None) -> None:
         self.puts: list[Put] = []
         self.answered: list[str] = []
         self.answers: defaultdict[str, list[Answer]] = defaultdict(list)
@@ -49,6 +52,11 @@ class PutReceiver(ThreadingHTTPServer):
         self._news = threading.Condition()
         super().__init__(("127.0.0.1", 0), _Handler)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        if certificate is not None:
+            self.socket = load_certificate(certificate).wrap_socket(
+                self.socket, server_side=True, do_handshake_on_connect=False
+            )
+            self.url = f"https://localhost:{self.server_address[1]}"
 
     @property
     def paths(self) -> list[str]:
@@ -119,9 +127,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def run_put_receiver() -> Generator[PutReceiver]:
-    """Run a receiver; what it still holds at the end is let go of."""
-    receiver = PutReceiver()
+def run_put_receiver(certificate: Path | None = None) -> Generator[PutReceiver]:
+    """Run a receiver, with TLS if it has a certificate; what it still holds at the end is let go of."""
+    receiver = PutReceiver(certificate)
     thread = threading.Thread(target=receiver.serve_forever, args=(0.01,))
     thread.start()
     try:

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from certificates import make_certificate
 from put_receiver import PutReceiver, run_put_receiver
 
 from servekit.errors import CancelationError, OutputError, UploadError
@@ -233,6 +234,39 @@ def test_a_cancel_ends_what_is_under_way(receiver: PutReceiver, tmp_path: Path, 
             uploaded.result(30)
 
     assert path not in receiver.answered
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+def test_a_file_goes_over_tls_and_so_does_its_cancel(
+    certificate: Path, tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    large, is_cancelled = tmp_path / "large", threading.Event()
+    with large.open("wb") as sparse:
+        sparse.truncate(50_000_000)
+    with run_put_receiver(certificate) as receiver:
+        receiver.unread.add("/unread")
+        receiver.hold("/unread")
+
+        assert upload(f"{receiver.url}/x.png", file) == f"{receiver.url}/x.png"
+        assert receiver.at("/x.png")[0].body == b"content"
+        with upload_beside(f"{receiver.url}/unread", large, is_cancelled.is_set) as uploaded:
+            receiver.wait_for("/unread")
+            is_cancelled.set()
+            with pytest.raises(CancelationError):
+                uploaded.result(30)
+
+
+def test_a_receiver_that_nobody_vouches_for_gets_nothing(certificate: Path, file: Path) -> None:
+    with run_put_receiver(certificate) as receiver:
+        with pytest.raises(UploadError, match=r"the certificate is not valid: self.signed certificate .*tried once"):
+            upload(f"{receiver.url}/x.png", file)
+
+        assert receiver.puts == []
 
 
 def test_a_cancel_ends_the_pause_between_two_tries(receiver: PutReceiver, file: Path) -> None:

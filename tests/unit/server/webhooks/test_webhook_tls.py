@@ -1,14 +1,12 @@
 """Deliveries over TLS, on the loop of the server and on Python's own."""
 
 import asyncio
-import shutil
-import ssl
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import uvloop
+from certificates import load_certificate, make_certificate
 
 from servekit.runtime.targets import Target
 from servekit.server.webhooks.courier import Courier, Outcome
@@ -24,21 +22,12 @@ LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for localhost that vouches for itself; its key is beside it."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl makes the certificate, and is not here")
-    folder = tmp_path_factory.mktemp("certificate")
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "key.pem"]
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]
-    command = ["openssl", "req", "-x509", *key, "-out", "cert.pem", *subject]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return folder / "cert.pem"
+    return make_certificate(tmp_path_factory.mktemp("certificate"))
 
 
 async def receive_one(certificate: Path, host: str) -> tuple[Outcome, list[bytes]]:
     bodies: list[bytes] = []
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+    context = load_certificate(certificate)
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
