@@ -68,21 +68,9 @@ def server(start_server: StartServer, receiver: PutReceiver, tmp_path_factory: p
     return server
 
 
-@pytest.fixture(scope="module", params=["process", "thread"])
-def async_server(start_server: StartServer, receiver: PutReceiver, request: pytest.FixtureRequest) -> Server:
-    upload = {"url": receiver.url}
-    return start_server(ASYNC, predictor="predict.py:predict", concurrency=4, isolation=request.param, upload=upload)
-
-
 @pytest.fixture
 def client(server: Server) -> Iterator[httpx.Client]:
     with server.client() as client:
-        yield client
-
-
-@pytest.fixture
-def async_client(async_server: Server) -> Iterator[httpx.Client]:
-    with async_server.client() as client:
         yield client
 
 
@@ -175,21 +163,22 @@ def test_the_model_does_not_find_the_url_in_its_environment(client: httpx.Client
     assert predict(client, "environment", None)["output"] == ["SERVEKIT_WORKER"]
 
 
-def test_an_upload_holds_up_no_other_prediction(async_client: httpx.Client, receiver: PutReceiver) -> None:
+def test_an_upload_holds_up_nobody_else_on_the_loop_of_a_worker(
+    start_server: StartServer, receiver: PutReceiver
+) -> None:
+    upload = {"url": receiver.url}
+    server = start_server(ASYNC, predictor="predict.py:predict", concurrency=4, isolation="thread", upload=upload)
     held = receiver.hold("/held.txt")
-    with ThreadPoolExecutor(1) as thread:
-        first = thread.submit(predict, async_client, "slow", {"a": ["/held.txt"]})
+    with server.client() as client, ThreadPoolExecutor(1) as thread:
+        first = thread.submit(predict, client, "slow", {"a": ["/held.txt"]})
         receiver.wait_for("/held.txt")
 
-        second = predict(async_client, "quick", "no file")
+        second = predict(client, "quick", "no file")
         was_answered = "/held.txt" in receiver.answered
         held.set()
 
         assert (second["status"], second["output"], was_answered) == ("succeeded", "no file", False)
         assert first.result()["output"] == {"a": [f"{receiver.url}/held.txt"]}
-    receiver.holds.clear()  # for the other server
-    receiver.puts.clear()
-    receiver.answered.clear()
 
 
 def test_each_item_of_a_stream_is_sent_as_it_is_yielded(start_server: StartServer, receiver: PutReceiver) -> None:
