@@ -9,7 +9,6 @@ import os
 import re
 import secrets
 import tempfile
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from servekit.errors import CancelationError
 from servekit.jsonable import JsonWriter
 from servekit.output_files import name_file, refuse_unreadable
 from servekit.runtime.uploading.target import Names, UploadTarget
@@ -66,21 +66,28 @@ class UploadedFiles:
         # Not at the top: most workers send nothing, and urllib3 takes a third of this package's time to import.
         from servekit.runtime.uploading.upload import Upload  # noqa: PLC0415
 
-        has_failed = threading.Event()
+        failures: list[BaseException] = []
+
+        def is_over() -> bool:
+            return self._scope.cancelled or bool(failures)  # after one of them the others have no purpose
 
         def send(parcel: _Parcel) -> str:
             url = self._receiver.url_of(parcel.name, self._scope.id)
             try:
-                return Upload(
-                    url, parcel.path, self._receiver, lambda: self._scope.cancelled or has_failed.is_set()
-                ).run()
-            except BaseException:
-                has_failed.set()  # the others have no purpose any more
+                return Upload(url, parcel.path, self._receiver, is_over).run()
+            except BaseException as error:
+                failures.append(error)
                 raise
 
         if len(parcels) == 1:
             return [send(parcels[0])]
-        return parallel(send, parcels, max_concurrency=_AT_ONCE)
+        try:
+            return parallel(send, parcels, max_concurrency=_AT_ONCE)
+        except CancelationError:
+            # One that was ended because of another may have been faster to end.
+            if self._scope.cancelled or not failures:
+                raise
+            raise failures[0] from failures[0].__cause__
 
 
 @dataclass(frozen=True, slots=True)
