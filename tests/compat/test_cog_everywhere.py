@@ -273,7 +273,7 @@ def taken_by_command(project: Path) -> Mapping[str, Any]:
     values = {name: value for name, (_, value, _) in TAKEN.items()}
     done = predict(project, {**values, "names": list(values)})
     assert done.returncode == 0, done.stderr
-    return dict(json.loads(done.stdout))
+    return dict(json.loads(done.stdout)["output"])
 
 
 @pytest.mark.parametrize("name", TAKEN)
@@ -327,7 +327,7 @@ def test_an_output_is_given_over_http(client: httpx.Client, name: str) -> None:
 def given_by_command(project: Path) -> Mapping[str, Any]:
     done = predict(project, {"give": "everything"})
     assert done.returncode == 0, done.stderr
-    return dict(json.loads(done.stdout))
+    return dict(json.loads(done.stdout)["output"])
 
 
 @pytest.mark.parametrize("name", [name for name in GIVEN if name not in NOT_TOGETHER])
