@@ -17,11 +17,13 @@ class Reading:
     Attributes:
         drops_unknown_inputs: What a client sends beyond the inputs is dropped, with a line in the log, and not refused.
         sends_misfits: An output that does not fit its annotation is sent as it is, and does not fail.
+        collects_iterators: An iterator that is returned as a value is the list of what it gives, and not refused.
         keeps_canceled: A prediction that was asked to stop has been canceled, also when it returns something after all.
     """
 
     drops_unknown_inputs: bool = False
     sends_misfits: bool = False
+    collects_iterators: bool = False
     keeps_canceled: bool = False
 
     def parameter(self, parameter: inspect.Parameter, annotation: Any) -> tuple[inspect.Parameter, Any]:

@@ -35,6 +35,7 @@ class Signature:
         concatenates: Whether the items are chunks of one text.
         uses_files: Whether an input or output is annotated to be a file, so that decoding may block.
         has_secrets: Whether an input or output may hold a secret, at any depth.
+        collects_iterators: Whether an iterator that is returned as a value is to be made a list.
         keeps_canceled: Whether a prediction that was asked to stop is canceled though it returns something after all.
     """
 
@@ -45,6 +46,7 @@ class Signature:
     concatenates: bool
     uses_files: bool
     has_secrets: bool
+    collects_iterators: bool
     keeps_canceled: bool
     _decoder: InputDecoder
     _encoder: OutputEncoder
@@ -100,6 +102,7 @@ def inspect_signature(predict: Callable[..., Any], name: str, reading: Reading =
         concatenates=kind.concatenates,
         uses_files=decoder.uses_files or schema_has(encoder.schema, frozenset({"uri"})),
         has_secrets=decoder.has_secrets or Redactor(encoder.schema).has_secrets,
+        collects_iterators=reading.collects_iterators,
         keeps_canceled=reading.keeps_canceled,
         _decoder=decoder,
         _encoder=encoder,

@@ -36,6 +36,7 @@ class CogReading(Reading):
 
     drops_unknown_inputs = True
     sends_misfits = True
+    collects_iterators = True
     keeps_canceled = True
 
     def parameter(self, parameter: inspect.Parameter, annotation: Any) -> tuple[inspect.Parameter, Any]:

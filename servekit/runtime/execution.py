@@ -157,7 +157,7 @@ class Execution:
         try:
             self._interrupt.enter()
             try:
-                output = self._outputs.write(self._worker.predict(**self._decode()))
+                output = self._outputs.write(self._collect(self._worker.predict(**self._decode())))
             finally:
                 self._interrupt.leave()
         except BaseException as error:  # noqa: BLE001 - the border to the author's code; it becomes the prediction's error
@@ -179,7 +179,7 @@ class Execution:
 
     async def _value_from_task(self) -> bytes:
         arguments = await self._decode_off_loop()
-        value = await self._worker.predict(**arguments)
+        value = self._collect(await self._worker.predict(**arguments))
         try:
             return self._outputs.write_at_once(value)
         except FileMetError:
@@ -276,6 +276,12 @@ class Execution:
     async def _in_executor(self, function: Callable[..., _T], *arguments: Any) -> _T:
         """Run a step that may touch files in a thread, under a copy of the prediction's Context."""
         return await asyncio.wrap_future(self._worker.executor.submit(function, *arguments))
+
+    def _collect(self, value: Any) -> Any:
+        """Return a value, or the list of what it gives; an open file gives lines, and is a value all the same."""
+        if not self._worker.signature.collects_iterators or hasattr(value, "read"):
+            return value
+        return [*value] if isinstance(value, Iterator) else value  # pyright: ignore[reportUnknownVariableType] - any
 
     async def _may_go_on(self) -> None:
         """Let the loop send what there is, and wait while the reader or the socket is behind."""

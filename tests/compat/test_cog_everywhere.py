@@ -184,6 +184,8 @@ GIVEN: Final[dict[str, tuple[str, Any]]] = {
     "a list": ("[1, 'a', None]", [1, "a", None]),
     "a tuple": ("(1, 'a')", [1, "a"]),
     "a set": ("{1}", [1]),
+    "a generator": ("(n for n in [1, 2])", [1, 2]),
+    "a map": ("map(str, [1, 2])", ["1", "2"]),
     "a dict": ("{'a': {'b': [1]}}", {"a": {"b": [1]}}),
     "a path": ("Path(self.file)", TEXT_FILE),
     "paths": ("[Path(self.file)]", [TEXT_FILE]),
@@ -202,13 +204,13 @@ GIVEN: Final[dict[str, tuple[str, Any]]] = {
     "bytes": ("b'hi'", "aGk="),
     "a large text": ("'x' * 9_000_000", "x" * 9_000_000),
 }
-NOT_TOGETHER: Final = {"a path", "paths", "a path inside", "an open file", "a large text"}
-"""What the command writes into files, or nobody wants to read."""
+NOT_TOGETHER: Final = {"a generator", "a map", "a path", "paths", "a path inside", "an open file", "a large text"}
+"""What is a list only by itself, what the command writes into files, and what nobody wants to read."""
 
 UNWRITABLE: Final = {
     # what `run` returns, and how the error begins
     "NaN": ("float('nan')", "the output does not fit: got nan"),
-    "a generator": ("(n for n in [1])", "the output does not fit: "),
+    "a type": ("Point", "the output does not fit: "),
     "a function": ("print", "the output does not fit: "),
     "a missing file": ("Path('/nowhere/a.txt')", "the output does not fit: the file /nowhere/a.txt cannot be read"),
 }
