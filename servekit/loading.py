@@ -1,4 +1,4 @@
-"""How a project's dialect finds its predictor, reads its signature, and what its code may import."""
+"""How a project's dialect finds its predictor or trainer, reads its signature, and what its code may import."""
 
 import contextlib
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from servekit.predictor import LoadedPredictor, load_predictor
 from servekit.reading import OWN, Reading
-from servekit.spec import Dialect
+from servekit.spec import Dialect, Mode
 
 __all__ = ["Loader", "find_loader"]
 
@@ -33,13 +33,14 @@ class Loader:
     adopts_threads: bool = False
 
 
-def find_loader(dialect: Dialect) -> Loader:
-    """Return the loader of a dialect."""
-    if dialect == "servekit":
+def find_loader(dialect: Dialect, mode: Mode) -> Loader:
+    """Return the loader of what a dialect's projects are run for."""
+    if dialect == "servekit":  # whose projects have no trainer
         return Loader(load_predictor, OWN, contextlib.nullcontext, dict)
     # Not at the top: only Cog projects need it.
     from servekit.compat.importing import add_cog_to_environment, importable_cog  # noqa: PLC0415
-    from servekit.compat.predictor import load_cog_predictor  # noqa: PLC0415
+    from servekit.compat.predictor import load_cog_predictor, load_cog_trainer  # noqa: PLC0415
     from servekit.compat.reading import CogReading  # noqa: PLC0415
 
-    return Loader(load_cog_predictor, CogReading(), importable_cog, add_cog_to_environment, adopts_threads=True)
+    load = load_cog_trainer if mode == "train" else load_cog_predictor
+    return Loader(load, CogReading(), importable_cog, add_cog_to_environment, adopts_threads=True)

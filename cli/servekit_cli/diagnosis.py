@@ -8,7 +8,7 @@ from typing import Literal
 from servekit.errors import EnvironmentBuildError, PredictorError, ServekitError, SpecError, UsageError
 from servekit.runtime.model import Model
 from servekit.runtime.processors import count_cores
-from servekit.spec import Spec
+from servekit.spec import Mode, Spec
 from servekit.spec.schema import render_spec_schema
 from servekit_cli.environment import needs_environment, prepare_environment
 from servekit_cli.environment.requirements import describe_provided
@@ -60,6 +60,8 @@ def diagnose(path: Path) -> Iterator[Finding]:
     if provided:
         yield Finding("note", "environment", provided)
     yield from _look_at_predictor(spec, python)
+    if spec.mode == "predict" and spec.trainer is not None:
+        yield from _look_at_predictor(spec.for_mode("train"), python)
 
 
 def _look_at_editor_schema(spec: Spec) -> Iterator[Finding]:
@@ -82,21 +84,22 @@ def _look_at_machine(spec: Spec) -> Iterator[Finding]:
 
 
 def _look_at_predictor(spec: Spec, python: Path) -> Iterator[Finding]:
+    subject = "trainer" if spec.mode == "train" else "predictor"
     try:
         model = inspect_model(spec, python)
     except PredictorError as error:
-        yield Finding("problem", "predictor", str(error))
+        yield Finding("problem", subject, str(error))
     except ServekitError as error:
-        yield Finding("problem", "predictor", f"{error}\n{_IMPORT_REMEDY}")
+        yield Finding("problem", subject, f"{error}\n{_IMPORT_REMEDY}")
     else:
-        yield Finding("good", "predictor", f"{spec.predictor} can be imported")
-        yield Finding("good", "types", _describe(model))
+        yield Finding("good", subject, f"{spec.predictor} can be imported")
+        yield Finding("good", "types", _describe(spec.mode, model))
 
 
-def _describe(model: Model) -> str:
+def _describe(mode: Mode, model: Model) -> str:
     inputs = ", ".join(model.input_schema.get("properties", {})) or "nothing"
     manner = "text piece by piece" if model.concatenates else "items one by one" if model.streams else "one value"
-    return f"predict takes {inputs} and gives {manner}"
+    return f"{mode} takes {inputs} and gives {manner}"
 
 
 _IMPORT_REMEDY = "Mend what the traceback shows."

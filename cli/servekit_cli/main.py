@@ -20,6 +20,11 @@ __all__ = ["COMMANDS", "main", "make_app"]
 COMMANDS: Final = (
     ("init", "servekit_cli.commands.init", "Make a new project: a spec, a predictor and a README."),
     ("predict", "servekit_cli.commands.predict", "Run the predictor once, here or in an image, and print its output."),
+    (
+        "train",
+        "servekit_cli.commands.train",
+        "Run a Cog project's training once, here or in an image, and keep its output.",
+    ),
     ("serve", "servekit_cli.commands.serve", "Serve the predictor over HTTP, here or in an image."),
     ("build", "servekit_cli.commands.build", "Build the image of the predictor."),
     ("base", "servekit_cli.commands.base", "Make and list base images, which hold what is the same for many projects."),
@@ -48,6 +53,7 @@ _ALL: Final = tuple(name for name, _, _ in COMMANDS)
 _SETTINGS: Final = {
     # What it does not take may be an input without -i; it says so itself.
     "predict": {"allow_extra_args": True},
+    "train": {"allow_extra_args": True},
     # What stands behind the image is the command's.
     "run": {"allow_interspersed_args": False},
     "exec": {"allow_interspersed_args": False},

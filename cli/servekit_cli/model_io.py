@@ -4,12 +4,14 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from servekit.errors import InputError
+from servekit.runtime.prediction import Status
 from servekit.schema import InputChecker
+from servekit.spec import Mode
 from servekit_cli.inputs import InputRequest, PredictionInput
 from servekit_cli.refusals import explain_input
 from servekit_cli.schemas import Schema
 
-__all__ = ["explained", "fit_input"]
+__all__ = ["describe_failure", "explained", "fit_input"]
 
 
 def fit_input(request: InputRequest, schema: Schema) -> PredictionInput:
@@ -37,3 +39,8 @@ def explained(request: InputRequest, schema: Schema) -> Generator[None]:
         yield
     except InputError as error:
         raise explain_input(error, request, schema) from None
+
+
+def describe_failure(mode: Mode, status: Status, error: str | None) -> str:
+    """Say how a prediction, or a training, ended that did not succeed."""
+    return f"The {'training' if mode == 'train' else 'prediction'} {status}: {error}"

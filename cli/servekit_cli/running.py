@@ -16,12 +16,12 @@ from servekit.runtime.model import Model
 from servekit.runtime.observer import PoolObserver
 from servekit.runtime.pool import Pool
 from servekit.runtime.prediction import EventKind, Prediction, Status
-from servekit.spec import Range, Spec, UploadSpec
-from servekit_cli.conventions import CONVENTIONS
+from servekit.spec import Mode, Range, Spec, UploadSpec
+from servekit_cli.conventions import find_conventions
 from servekit_cli.following import Event, follow
 from servekit_cli.hints import add_package_hint
 from servekit_cli.inputs import InputRequest
-from servekit_cli.model_io import explained, fit_input
+from servekit_cli.model_io import describe_failure, explained, fit_input
 from servekit_cli.outputs import Outcome
 from servekit_cli.targets import Target
 from servekit_cli.terminal import Progress, show_progress
@@ -52,7 +52,7 @@ def inspect_model(spec: Spec, python: Path) -> Model:
 
 
 def predict_once(spec: Spec, python: Path, request: InputRequest, target: Target) -> None:
-    """Run one prediction, and write its output as it comes, to a file or to stdout.
+    """Run one prediction, or one training, and write its output as it comes, to a file or to stdout.
 
     The input is checked before `setup` is run. An interrupt cancels the prediction, and ends all
     processes, before it travels on.
@@ -64,7 +64,7 @@ def predict_once(spec: Spec, python: Path, request: InputRequest, target: Target
         UsageError: The output cannot go where `-o` says.
         SetupError: The predictor could not be made ready.
     """
-    conventions = CONVENTIONS[spec.dialect]
+    conventions = find_conventions(spec.dialect, spec.mode)
     request = conventions.read(request)
 
     async def predict() -> None:
@@ -77,7 +77,7 @@ def predict_once(spec: Spec, python: Path, request: InputRequest, target: Target
                 progress.update("Setting up the predictor")
                 pool.set_up()
                 await pool.ready()
-                progress.update("Predicting")
+                progress.update("Training" if spec.mode == "train" else "Predicting")
                 context = dict(request.context) or None
                 prediction = pool.new_prediction(fitted.raw, uploads=fitted.uploads, context=context)
                 with conventions.make_writer(request, target, model) as writer:
@@ -86,7 +86,7 @@ def predict_once(spec: Spec, python: Path, request: InputRequest, target: Target
                     with explained(request, model.input_schema):
                         _refuse_bad_input(prediction)
                     writer.finish(_outcome(prediction))
-                    _raise_failure(prediction, observer)
+                    _raise_failure(spec.mode, prediction, observer)
 
     _run_until_signal(predict)
 
@@ -202,10 +202,10 @@ def _outcome(prediction: Prediction) -> Outcome:
     return Outcome(prediction.status, output, prediction.error, prediction.metrics)
 
 
-def _raise_failure(prediction: Prediction, observer: _Observer) -> None:
+def _raise_failure(mode: Mode, prediction: Prediction, observer: _Observer) -> None:
     if prediction.status is Status.SUCCEEDED:
         return
-    text = f"The prediction {prediction.status}: {prediction.error}"
+    text = describe_failure(mode, prediction.status, prediction.error)
     if prediction.error is not None and prediction.error == observer.death:
         raise WorkerDiedError(text)
     raise PredictionFailedError(text)

@@ -1,4 +1,4 @@
-"""A Cog predictor: which method of a class it is, and how it is set up."""
+"""A Cog predictor or trainer: which method of a class it is, and how it is set up."""
 
 import dataclasses
 import inspect
@@ -15,7 +15,7 @@ from servekit.errors import PredictorError
 from servekit.importer import import_target
 from servekit.predictor import LoadedPredictor, PredictorHandle, refuse_uncallable, unbound_method
 
-__all__ = ["CogPredictor", "load_cog_predictor"]
+__all__ = ["CogPredictor", "load_cog_predictor", "load_cog_trainer"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,6 +66,29 @@ def load_cog_predictor(reference: str, root: Path) -> CogPredictor:
         raise PredictorError(str(error)) from None
     for sentence in list_deprecations(target, name):
         sys.stderr.write(f"cog: {sentence}\n")
+    return _make(reference, target, method)
+
+
+def load_cog_trainer(reference: str, root: Path) -> CogPredictor:
+    """Import the module that `reference` names and find what trains in it: a function, or a class with `train`.
+
+    A class may have `run` or `predict` as well, which training does not ask for.
+
+    Raises:
+        PredictorError: The reference names something that is not there or cannot train.
+        SignatureError: The class's method takes no `self`.
+    """
+    target = import_target(reference, root)
+    if not inspect.isclass(target):
+        refuse_uncallable(target, reference)
+        return CogPredictor(reference, target, is_class=False, predict=target)
+    if not hasattr(target, "train"):
+        message = f"{reference} has no train method; write `def train(self, ...)`"
+        raise PredictorError(message)
+    return _make(reference, target, "train")
+
+
+def _make(reference: str, target: type, method: str) -> CogPredictor:
     predict = unbound_method(target, method, reference)
     return CogPredictor(reference, target, is_class=True, predict=predict, method=method)
 

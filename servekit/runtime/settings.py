@@ -7,7 +7,7 @@ import msgspec
 
 from servekit.runtime.files import FetchLimits
 from servekit.runtime.uploading.target import UploadTarget
-from servekit.spec import Dialect, Spec, UploadSpec
+from servekit.spec import Dialect, Mode, Spec, UploadSpec
 
 __all__ = ["SETTINGS_VARIABLE", "WorkerSettings"]
 
@@ -20,6 +20,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         dialect: Whose rules the predictor follows.
+        mode: Whether it predicts or trains.
         predictor: The reference, such as "predict.py:Predictor".
         root: The project's folder.
         directory: Where the predictions' temporary files go, each in a folder named by its key.
@@ -33,6 +34,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     dialect: Dialect
+    mode: Mode
     predictor: str
     root: str
     directory: str
@@ -50,6 +52,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         serve = spec.serve
         return cls(
             dialect=spec.dialect,
+            mode=spec.mode,
             predictor=spec.predictor,
             root=str(spec.root),
             directory=str(directory),

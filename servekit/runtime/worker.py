@@ -161,7 +161,7 @@ class Worker:
     async def _load(self) -> None:
         bind_sink(SetupSink(self.post))
         try:
-            loader = find_loader(self.settings.dialect)
+            loader = find_loader(self.settings.dialect, self.settings.mode)
             self._imports.enter_context(loader.imports())
             loaded = await self._in_thread(loader.load, self.settings.predictor, Path(self.settings.root))
             self.signature = inspect_signature(loaded.predict, loaded.reference, loader.reading)

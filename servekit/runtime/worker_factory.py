@@ -48,7 +48,7 @@ class WorkerFactory:
             return ThreadHandle(self._count, self._settings, events)
         devices = self._devices.take(() if replaces is None else replaces.devices)
         kept = {name: value for name, value in os.environ.items() if name not in _SERVERS_OWN}
-        environment = find_loader(self._settings.dialect).environment(kept)
+        environment = find_loader(self._settings.dialect, self._settings.mode).environment(kept)
         environment["SERVEKIT_WORKER"] = str(self._count)
         if devices:
             environment["CUDA_VISIBLE_DEVICES"] = environment["SERVEKIT_DEVICE"] = ",".join(devices)

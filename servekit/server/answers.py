@@ -30,6 +30,7 @@ class Answers:
         self._store = service.store
         self._serve = service.serve
         self._contract = service.contract
+        self._location = service.contract.resource.raw_path + b"/"
 
     def check_stream(self, exchange: Exchange) -> None:
         """Refuse a request for events which the predictor's clients may not have.
@@ -101,7 +102,7 @@ class Answers:
         if preference is not NO_PREFERENCE:
             headers.append((b"preference-applied", preference.applied))
         if not prediction.is_done:
-            headers.append((b"location", b"/predictions/" + prediction.id.encode()))
+            headers.append((b"location", self._location + prediction.id.encode()))
             body = self._contract.accept(prediction) if is_new else prediction.snapshot()
             await exchange.answer(202, body, *headers)
         elif prediction.is_refused:

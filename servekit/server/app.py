@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from structlog.typing import FilteringBoundLogger
 
 from servekit.errors import ServekitError
+from servekit.server.contract import Contract
 from servekit.server.exchange import ClientGoneError, Exchange, Receive, Scope, Send
-from servekit.server.predictions import PREDICTIONS
 from servekit.server.problems import Refusal, refuse_error
 
 __all__ = ["Application", "AsgiApp", "Route"]
@@ -25,12 +25,12 @@ class Application:
     """Takes every request, answers it or an error, and writes one line of log about it.
 
     Args:
-        predictions: Answers what is at and below `/predictions`.
+        predictions: Answers what is at and below `/predictions`, or what the contract has in its place.
         probes: Answer the paths by which others watch the server; logged at level debug only.
         rest: Gives the application for all other paths. It is asked for at the first such request, so
             that a server can listen before everything is imported.
         log: Where lines go.
-        tell: Puts an error into the words that clients know.
+        contract: What clients know: where predictions are, and the words for an error.
     """
 
     def __init__(
@@ -39,13 +39,15 @@ class Application:
         probes: dict[str, Route],
         rest: Callable[[], Awaitable[AsgiApp]],
         log: FilteringBoundLogger,
-        tell: Callable[[Refusal], Refusal],
+        contract: Contract,
     ) -> None:
         self._predictions = predictions
         self._probes = probes
         self._rest = rest
         self._log = log
-        self._tell = tell
+        self._tell = contract.refuse
+        self._path = contract.resource.raw_path
+        self._path_length = len(self._path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -56,7 +58,7 @@ class Application:
         path: bytes = scope["raw_path"]
         probe = None
         try:
-            if path.startswith(PREDICTIONS) and path[len(PREDICTIONS) :][:1] in _ENDS:
+            if path.startswith(self._path) and path[self._path_length :][:1] in _ENDS:
                 await self._predictions(exchange)
             elif (probe := self._probes.get(scope["path"])) is not None:
                 await probe(exchange)

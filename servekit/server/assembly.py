@@ -2,12 +2,11 @@
 
 import os
 from collections.abc import Awaitable, Callable
-from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
 from servekit.runtime.pool import Pool
-from servekit.server.cog_contract import CogContract
+from servekit.server.cog_contract import CogContract, CogTrainingContract
 from servekit.server.contract import Contract
 from servekit.server.controls import Controls
 from servekit.server.metrics.tally import Tally
@@ -17,7 +16,7 @@ from servekit.server.service import Service
 from servekit.server.web import WebServer
 from servekit.server.webhooks.credentials import WebhookCredentials
 from servekit.server.webhooks.outbox import Outbox
-from servekit.spec import Dialect, Spec
+from servekit.spec import Spec
 from servekit.store import MemoryStore
 
 __all__ = ["assemble"]
@@ -48,11 +47,12 @@ def assemble(
     store = MemoryStore(spec.serve.history)
     observer.store = store
     webhooks = Outbox(spec.serve.webhook, credentials, log, tally)
-    service = Service(spec, pool, store, tally, webhooks, _CONTRACTS[spec.dialect](log))
+    service = Service(spec, pool, store, tally, webhooks, _choose_contract(spec, log))
     return WebServer(service, observer, log, Controls(shut_down, reload))
 
 
-_CONTRACTS: Final[dict[Dialect, Callable[[FilteringBoundLogger], Contract]]] = {
-    "servekit": lambda _: Contract(),
-    "cog": lambda log: CogContract(ReadinessFile(os.environ, log)),
-}
+def _choose_contract(spec: Spec, log: FilteringBoundLogger) -> Contract:
+    if spec.dialect == "servekit":
+        return Contract()
+    kind = CogTrainingContract if spec.mode == "train" else CogContract
+    return kind(ReadinessFile(os.environ, log))

@@ -17,13 +17,15 @@ from servekit.server.contract import Contract
 from servekit.server.envelope import Envelope, EnvelopeRules
 from servekit.server.problems import Refusal
 from servekit.server.readiness_file import ReadinessFile
+from servekit.server.resource import TRAININGS
 
-__all__ = ["CogContract"]
+__all__ = ["CogContract", "CogTrainingContract"]
 
 _AT_CAPACITY: Final = "At capacity - all prediction slots busy"
 _NOT_READY: Final = "Setup has not finished yet. Wait until it has finished, or GET /health-check for status."
 _TOO_MANY_STREAMS: Final = "Too many stream subscribers"
 _NO_STREAMS: Final = "This model does not support streaming responses. Add @cog.streaming to predict() to enable SSE."
+_NO_TRAINING_STREAMS: Final = "Training endpoints do not support streaming responses."
 _FAILING: Final = frozenset({409, 503})
 """With these Cog answers as with a failed prediction."""
 
@@ -63,7 +65,8 @@ class CogContract(Contract):
     def check_cancel(self, prediction: Prediction) -> None:
         """Tell who cancels a prediction that has ended that there is none, as Cog does."""
         if prediction.is_done:
-            message = f"the prediction {prediction.id!r} has ended ({prediction.status}); there is nothing to cancel"
+            noun = self.resource.noun
+            message = f"the {noun} {prediction.id!r} has ended ({prediction.status}); there is nothing to cancel"
             raise Refusal(404, message)
 
     def accept(self, prediction: Prediction) -> bytes:
@@ -84,7 +87,7 @@ class CogContract(Contract):
 
     def make_openapi(self, title: str, model: Model) -> dict[str, Any]:
         """Return the document that clients of Cog can read."""
-        return make_cog_openapi(title, model)
+        return make_cog_openapi(title, model, self.resource)
 
     def name_versions(self) -> dict[str, str]:
         """Name what clients of Cog look for as well."""
@@ -99,6 +102,21 @@ class CogContract(Contract):
     def note_ready(self) -> None:
         """Let Kubernetes know."""
         self._readiness.write()
+
+
+class CogTrainingContract(CogContract):
+    """The contract of Cog projects where their trainings are served.
+
+    A training may take hours, for which no connection should have to live. Who wants its events attaches by GET, as
+    often as need be.
+    """
+
+    resource = TRAININGS
+    id_mismatch = "training ID must match the ID supplied in the URL"
+
+    def check_stream(self, model: Model | None) -> None:  # noqa: ARG002 - the interface
+        """Refuse to stream a training to who asks for it, whatever its author says."""
+        raise Refusal(406, _NO_TRAINING_STREAMS)
 
 
 def _find_words(refusal: Refusal) -> tuple[int, str]:

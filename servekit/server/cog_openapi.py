@@ -2,7 +2,8 @@
 
 It is the server's own document in the dialect of OpenAPI 3.0. The schemas `Input` and `Output` have the
 form that Cog's have: choices are schemas of their own with the name of their input, `nullable` says that
-null is taken, and `x-cog-*` keys say the rest.
+null is taken, and `x-cog-*` keys say the rest. Where trainings are served they are called
+`TrainingInput` and `TrainingOutput`.
 """
 
 from dataclasses import replace
@@ -12,6 +13,7 @@ from servekit.compat.reading import REQUIRED_IN_COG
 from servekit.runtime.model import Model
 from servekit.server.openapi import make_openapi
 from servekit.server.openapi30 import to_openapi30
+from servekit.server.resource import PREDICTIONS, Resource
 
 __all__ = ["STREAMING", "make_cog_openapi"]
 
@@ -24,26 +26,27 @@ _ENUMERATION: Final = frozenset({"enum", "type", "title"})
 """What an enumeration says of itself, and the input that has it does not."""
 
 
-def make_cog_openapi(title: str, model: Model) -> _Json:
-    """Return the OpenAPI 3.0 document of a served Cog predictor."""
-    document = make_openapi(title, replace(model, input_schema={}, output_schema={}))
+def make_cog_openapi(title: str, model: Model, resource: Resource = PREDICTIONS) -> _Json:
+    """Return the OpenAPI 3.0 document of a served Cog predictor; see `make_openapi`."""
+    input_name, output_name = f"{resource.prefix}Input", f"{resource.prefix}Output"
+    document = make_openapi(title, replace(model, input_schema={}, output_schema={}), resource)
     schemas: _Json = {name: to_openapi30(each) for name, each in document["components"]["schemas"].items()}
     output = {key: value for key, value in model.output_schema.items() if key != STREAMING}
-    schemas |= {"Input": {}, "Output": to_openapi30(output)}
-    schemas["Input"] = _make_input(model.input_schema, schemas)
+    schemas |= {input_name: {}, output_name: to_openapi30(output)}
+    schemas[input_name] = _make_input(input_name, model.input_schema, schemas)
     paths: _Json = _translate_schemas(document["paths"])
-    if STREAMING in model.output_schema:
-        paths["/predictions"]["post"][STREAMING] = True
+    if STREAMING in model.output_schema and resource.is_streamed:
+        paths[resource.path]["post"][STREAMING] = True
     return {**document, "openapi": "3.0.2", "paths": paths, "components": {"schemas": schemas}}
 
 
-def _make_input(schema: _Json, schemas: _Json) -> _Json:
+def _make_input(title: str, schema: _Json, schemas: _Json) -> _Json:
     """Return the schema of the input, and put the enumerations of its choices into `schemas`."""
     definitions = schema.get("$defs", {})
     properties = {
         name: _make_property(name, each, definitions, schemas) for name, each in schema.get("properties", {}).items()
     }
-    made: _Json = {"properties": properties, "title": "Input", "type": "object"}
+    made: _Json = {"properties": properties, "title": title, "type": "object"}
     required = [name for name, each in schema.get("properties", {}).items() if _is_required(name, each, schema)]
     return made | {"required": required} if required else made
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from servekit.compat.version import COG_VERSION
-from servekit.errors import ServekitError, UsageError
+from servekit.errors import ServekitError
 from servekit.server.run import serve
-from servekit.spec import apply_overrides, load_spec
+from servekit.spec import apply_overrides, choose_mode, load_spec
 
 __all__ = ["main"]
 
@@ -21,25 +21,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve the project of the current folder, and return the exit code."""
     options = _make_parser().parse_args(arguments)
     try:
-        _refuse_unsupported(options)
         # A server that does not mind SIGTERM can be ended by nothing else.
         flags = {"host": options.host, "upload_url": options.upload_url or None, "allow_shutdown": True}
-        spec = apply_overrides(load_spec(Path()), os.environ, flags)
+        overridden = apply_overrides(load_spec(Path()), os.environ, flags)
+        spec = choose_mode(overridden, os.environ, None if options.x_mode is None else options.x_mode == "train")
         return serve(spec, minds_sigterm=not options.await_explicit_shutdown)
     except ServekitError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-
-
-def _refuse_unsupported(options: argparse.Namespace) -> None:
-    """Refuse what would be left undone.
-
-    Raises:
-        UsageError: Such a thing is asked for.
-    """
-    if options.x_mode == "train":
-        message = "--x-mode train is not supported: only predictions are served. Leave it out, or use predict"
-        raise UsageError(message)
 
 
 def _make_parser() -> argparse.ArgumentParser:
@@ -53,7 +42,9 @@ def _make_parser() -> argparse.ArgumentParser:
         metavar="BOOL",
         help="Ignore SIGTERM: only POST /shutdown and SIGINT end it.",
     )
-    parser.add_argument("--x-mode", choices=("predict", "train"), default="predict", help="What is served.")
+    parser.add_argument(
+        "--x-mode", choices=("predict", "train"), help="What is served; predict, if not said otherwise."
+    )
     parser.add_argument("--upload-url", metavar="URL", help="Where the files of outputs are put, each under its name.")
     parser.add_argument("--threads", type=int, help="Has no effect.")
     return parser

@@ -13,6 +13,7 @@ from servekit.runtime.prediction import Prediction
 from servekit.server.envelope import OWN_ENVELOPES, EnvelopeRules
 from servekit.server.openapi import make_openapi
 from servekit.server.problems import Refusal
+from servekit.server.resource import PREDICTIONS, Resource
 
 __all__ = ["Contract"]
 
@@ -21,6 +22,7 @@ class Contract:
     """The way of servekit's own projects; a dialect overrides what its clients know differently.
 
     Attributes:
+        resource: What is run.
         envelopes: How the bodies of requests are read.
         id_mismatch: What is wrong when body and path have different ids.
         limits_streams: Not every predictor may be streamed: `check_stream` is to be asked.
@@ -29,6 +31,7 @@ class Contract:
         tells_cancel_reason: The `error` of a canceled prediction says why it was canceled.
     """
 
+    resource: Resource = PREDICTIONS
     envelopes: EnvelopeRules = OWN_ENVELOPES
     id_mismatch: str = "the id in the body must be the one in the path, or be left out"
     limits_streams: bool = False
@@ -50,9 +53,10 @@ class Contract:
         Raises:
             Refusal: It cannot take that one's place.
         """
+        noun = self.resource.noun
         message = (
-            f"there is a prediction with the id {prediction.id!r} already; take another id, read that one with "
-            f"GET /predictions/{prediction.id}, or use PUT, which gives the same prediction again"
+            f"there is a {noun} with the id {prediction.id!r} already; take another id, read that one with "
+            f"GET {self.resource.path}/{prediction.id}, or use PUT, which gives the same {noun} again"
         )
         raise Refusal(409, message)
 
@@ -79,7 +83,7 @@ class Contract:
 
     def make_openapi(self, title: str, model: Model) -> dict[str, Any]:
         """Return the OpenAPI document of a served predictor."""
-        return make_openapi(title, model)
+        return make_openapi(title, model, self.resource)
 
     # ------------------------------------------------------------------ health
 

@@ -45,8 +45,11 @@ def describe(spec: Spec) -> dict[str, Any]:
         PredictorError: The spec names something that is not there or is no predictor.
         SetupError: The predictor's module could not be imported; its traceback is in the message.
     """
+    schema = _describe_model(asyncio.run(_load(spec)))
+    if spec.mode == "predict" and spec.trainer is not None:
+        schema["training"] = _describe_model(asyncio.run(_load(spec.for_mode("train"))))
     return {
-        "schema": _describe_model(asyncio.run(_load(spec))),
+        "schema": schema,
         "servekit": servekit.__version__,
         "python": platform.python_version(),
         "packages": list_packages(),

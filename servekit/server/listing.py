@@ -23,11 +23,11 @@ class Summary(msgspec.Struct):
     completed_at: datetime | None
 
 
-def render_page(page: Page, limit: int) -> bytes:
-    """Return a page as JSON; `next` is where the following one is, or null."""
+def render_page(page: Page, limit: int, path: str) -> bytes:
+    """Return a page as JSON; `next` is where the following one is below a path, or null."""
     following = None
     if page.next_cursor is not None:
-        following = f"/predictions?limit={limit}&cursor={page.next_cursor}"
+        following = f"{path}?limit={limit}&cursor={page.next_cursor}"
     return msgspec.json.encode({"results": [_summarize(each) for each in page.predictions], "next": following})
 
 

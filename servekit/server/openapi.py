@@ -4,6 +4,7 @@ from importlib.metadata import version
 from typing import Any
 
 from servekit.runtime.model import Model
+from servekit.server.resource import PREDICTIONS, Resource
 from servekit.server.schemas import ID_PARAMETER, make_components
 
 __all__ = ["make_openapi"]
@@ -11,8 +12,14 @@ __all__ = ["make_openapi"]
 _Json = dict[str, Any]
 
 
-def make_openapi(title: str, model: Model) -> _Json:
-    """Return the OpenAPI 3.1 document of a served predictor."""
+def make_openapi(title: str, model: Model, resource: Resource = PREDICTIONS) -> _Json:
+    """Return the OpenAPI 3.1 document of a served predictor.
+
+    Args:
+        title: What the predictor is called.
+        model: What it takes and gives.
+        resource: What its server runs.
+    """
     return {
         "openapi": "3.1.0",
         "info": {
@@ -22,13 +29,7 @@ def make_openapi(title: str, model: Model) -> _Json:
         },
         "paths": {
             "/": {"get": _get("discover", "Where everything is", _object("Paths by name"))},
-            "/predictions": {"get": _list_predictions(), "post": _create("create_prediction", "Run a prediction")},
-            "/predictions/{id}": {
-                "parameters": [ID_PARAMETER],
-                "get": _show(),
-                "put": _create("create_prediction_once", "Run a prediction, once per id", is_once=True),
-            },
-            "/predictions/{id}/cancel": {"parameters": [ID_PARAMETER], "post": _cancel()},
+            **_describe_resource(resource),
             "/health-check": {"get": _get("check_health", "The state of the model, in Cog's form", _ref("Health"))},
             "/livez": {"get": _get("check_liveness", "Whether the server's loop turns", _object("Alive"))},
             "/readyz": {"get": _get("check_readiness", "Whether predictions are taken", _object("Ready"), "503")},
@@ -37,14 +38,31 @@ def make_openapi(title: str, model: Model) -> _Json:
             "/docs": {"get": {"operationId": "get_docs", "summary": "A page to read this and to try it", **_html()}},
             "/shutdown": {"post": _get("shut_down", "Stop the server (serve.allow_shutdown)", _object("Done"), "403")},
         },
-        "components": {"schemas": make_components(model)},
+        "components": {"schemas": make_components(model, resource)},
+    }
+
+
+def _describe_resource(resource: Resource) -> _Json:
+    noun, path = resource.noun, resource.path
+    return {
+        path: {
+            "get": _list_all(resource),
+            "post": _create(resource, f"create_{noun}", f"Run a {noun}"),
+        },
+        f"{path}/{{id}}": {
+            "parameters": [ID_PARAMETER],
+            "get": _show(resource),
+            "put": _create(resource, f"create_{noun}_once", f"Run a {noun}, once per id", is_once=True),
+        },
+        f"{path}/{{id}}/cancel": {"parameters": [ID_PARAMETER], "post": _cancel(resource)},
     }
 
 
 _ERRORS = {
     "400": "The body or a header cannot be read",
     "403": "Not allowed by the spec",
-    "404": "No such prediction",
+    "404": "There is none of this id",
+    "406": "No events are given here",
     "409": "The id is taken",
     "413": "The body is too large (serve.max_body)",
     "415": "The Content-Type is neither JSON nor a form",
@@ -87,38 +105,44 @@ def _metrics() -> _Json:
     return {"responses": {"200": {"description": "Metrics as text, by `Accept`", "content": content}}}
 
 
-def _create(name: str, summary: str, *, is_once: bool = False) -> _Json:
-    done = _answer("The prediction has ended; its status says how", _ref("PredictionResponse"), events=True)
-    running = _answer("The prediction goes on; ask again at `Location`", _ref("PredictionResponse"))
+def _create(resource: Resource, name: str, summary: str, *, is_once: bool = False) -> _Json:
+    noun, response = resource.noun, _ref(f"{resource.title}Response")
+    done = _answer(f"The {noun} has ended; its status says how", response, events=resource.is_streamed)
+    running = _answer(f"The {noun} goes on; ask again at `Location`", response)
     errors = [code for code in ("400", "409", "413", "415", "422", "429", "503") if not (is_once and code == "409")]
-    text = (
-        "Waits for the end. `Prefer: respond-async` does not wait, `Prefer: wait=N` waits N seconds, "
-        "`Accept: text/event-stream` streams. A client that goes away cancels, unless it prefers `respond-async`."
-    )
+    parameters = [_header("Prefer", "respond-async, wait=N")]
+    text = "Waits for the end. `Prefer: respond-async` does not wait, `Prefer: wait=N` waits N seconds"
+    if resource.is_streamed:
+        parameters.append(_header("Accept", "text/event-stream"))
+        text += ", `Accept: text/event-stream` streams"
+    else:
+        errors.append("406")
+    text += ". A client that goes away cancels, unless it prefers `respond-async`."
     if is_once:
-        text += " A second PUT with the same id gets the same prediction, whatever its input is."
+        text += f" A second PUT with the same id gets the same {noun}, whatever its input is."
     return {
         "operationId": name,
         "summary": summary,
         "description": text,
-        "parameters": [_header("Prefer", "respond-async, wait=N"), _header("Accept", "text/event-stream")],
+        "parameters": parameters,
         "requestBody": {
             "required": False,
             "content": {
-                "application/json": {"schema": _ref("PredictionRequest")},
-                "multipart/form-data": {"schema": _ref("Input")},
+                "application/json": {"schema": _ref(f"{resource.title}Request")},
+                "multipart/form-data": {"schema": _ref(f"{resource.prefix}Input")},
             },
         },
         "responses": _responses({"200": done, "202": running}, *errors),
     }
 
 
-def _list_predictions() -> _Json:
+def _list_all(resource: Resource) -> _Json:
     def query(name: str, text: str, most: _Json) -> _Json:
         return {"name": name, "in": "query", "description": text, "schema": {"type": "integer", "minimum": 1, **most}}
 
+    listing = _ref(f"{resource.title}List")
     return {
-        **_get("list_predictions", "Predictions, newest first", _ref("PredictionList"), "422"),
+        **_get(f"list_{resource.noun}s", f"{resource.title}s, newest first", listing, "422"),
         "parameters": [
             query("limit", "How many at most", {"maximum": 1000, "default": 100}),
             query("cursor", "Where to go on, from `next`", {}),
@@ -126,22 +150,23 @@ def _list_predictions() -> _Json:
     }
 
 
-def _show() -> _Json:
+def _show(resource: Resource) -> _Json:
+    noun, response = resource.noun, _ref(f"{resource.title}Response")
     success = {
-        "200": _answer("The prediction as it is now, or its events", _ref("PredictionResponse"), events=True),
+        "200": _answer(f"The {noun} as it is now, or its events", response, events=True),
         "204": {"description": "It has ended and every event was seen (`Last-Event-ID`)"},
     }
     return {
-        "operationId": "get_prediction",
-        "summary": "Read a prediction, or attach to its events",
+        "operationId": f"get_{noun}",
+        "summary": f"Read a {noun}, or attach to its events",
         "parameters": [_header("Accept", "text/event-stream"), _header("Last-Event-ID", "The last event seen")],
         "responses": _responses(success, "400", "404", "422", "429"),
     }
 
 
-def _cancel() -> _Json:
-    return _get("cancel_prediction", "Cancel a prediction; one that has ended stays as it is",
-                _ref("PredictionResponse"), "404", "422")  # fmt: skip
+def _cancel(resource: Resource) -> _Json:
+    summary = f"Cancel a {resource.noun}; one that has ended stays as it is"
+    return _get(f"cancel_{resource.noun}", summary, _ref(f"{resource.title}Response"), "404", "422")
 
 
 def _header(name: str, text: str) -> _Json:

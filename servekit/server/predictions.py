@@ -1,4 +1,4 @@
-"""The routes below `/predictions`: the hot path, so on plain ASGI and in front of all routing."""
+"""The routes below `/predictions`, the hot path: on plain ASGI, and in front of all routing."""
 
 from urllib.parse import parse_qs, unquote
 
@@ -15,18 +15,15 @@ from servekit.server.service import Request, Service
 from servekit.server.terms import make_terms
 from servekit.server.webhooks.subscription import read_subscription
 
-__all__ = ["PREDICTIONS", "PredictionRoutes"]
-
-PREDICTIONS = b"/predictions"
+__all__ = ["PredictionRoutes"]
 
 _JSON = b"application/json"
-_PREFIX = len(PREDICTIONS) + 1
 _MAX_DIGITS = 19
 _READING = ("GET", "HEAD")
 
 
 class PredictionRoutes:
-    """Answers everything below `/predictions`.
+    """Answers everything below the path of what a service runs.
 
     Args:
         service: What is served.
@@ -34,6 +31,8 @@ class PredictionRoutes:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._resource = service.contract.resource
+        self._prefix_length = len(service.contract.resource.raw_path) + 1
         self._store = service.store
         self._pool = service.pool
         self._max_body = service.serve.max_body
@@ -44,7 +43,7 @@ class PredictionRoutes:
         self._answers = Answers(service)
 
     async def __call__(self, exchange: Exchange) -> None:
-        """Answer a request whose path is `/predictions` or begins with `/predictions/`.
+        """Answer a request whose path is that of the service's resource, or goes on behind it with a slash.
 
         Raises:
             Refusal: It is answered with an error.
@@ -53,7 +52,7 @@ class PredictionRoutes:
         """
         method: str = exchange.scope["method"]
         refuse_old_streams(exchange)
-        rest: bytes = exchange.scope["raw_path"][_PREFIX:]
+        rest: bytes = exchange.scope["raw_path"][self._prefix_length :]
         if rest:
             await self._answer_one(exchange, method, rest)
         elif method == "POST":
@@ -161,7 +160,7 @@ class PredictionRoutes:
     def _find(self, name: str) -> Prediction:
         prediction = self._store.get(name)
         if prediction is None:
-            message = f"there is no prediction {name!r}: it never was, or its record is gone (serve.history)"
+            message = f"there is no {self._resource.noun} {name!r}: it never was, or its record is gone (serve.history)"
             raise Refusal(404, message)
         return prediction
 
@@ -169,7 +168,7 @@ class PredictionRoutes:
         values = parse_qs(query.decode("latin-1"), keep_blank_values=True)
         limit = _read_number(values, "limit", 1000)
         cursor = _read_number(values, "cursor", 1 << 62)
-        return render_page(self._store.page(cursor, limit or _PAGE), limit or _PAGE)
+        return render_page(self._store.page(cursor, limit or _PAGE), limit or _PAGE, self._resource.path)
 
 
 _PAGE = 100

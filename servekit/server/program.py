@@ -8,7 +8,7 @@ from pathlib import Path
 
 from servekit.errors import ServekitError
 from servekit.server.run import serve
-from servekit.spec import apply_overrides, list_settings, load_spec
+from servekit.spec import MODE_VARIABLE, apply_overrides, choose_mode, list_settings, load_spec
 
 __all__ = ["main"]
 
@@ -17,8 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve a spec, and return the exit code."""
     options = vars(_make_parser().parse_args(arguments))
     try:
-        spec = load_spec(options.pop("spec"))
-        return serve(apply_overrides(spec, os.environ, options))
+        spec, flag = load_spec(options.pop("spec")), options.pop("train")
+        return serve(choose_mode(apply_overrides(spec, os.environ, options), os.environ, flag))
     except ServekitError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
@@ -27,9 +27,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m servekit.server",
-        description="Serve the predictor of a spec. Each flag stands for a field of `serve` and wins over it.",
+        description="Serve the predictor of a spec. Other flags stand for a field of `serve` each, and win over it.",
     )
     parser.add_argument("--spec", type=Path, default=Path(), help="The spec file, or the folder that holds it.")
+    parser.add_argument(
+        "--train",
+        action=argparse.BooleanOptionalAction,
+        help=f"Serve the project's trainings instead of its predictions; so does {MODE_VARIABLE}=true.",
+    )
     for setting in list_settings():
         text = f"{setting.description} Default: {setting.default}.".replace("%", "%%")
         if setting.is_switch:

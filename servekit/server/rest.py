@@ -14,6 +14,7 @@ from servekit.server.contract import Contract
 from servekit.server.controls import Controls
 from servekit.server.pages import render_docs
 from servekit.server.problems import Refusal, refuse_error
+from servekit.server.resource import PREDICTIONS, TRAININGS, Resource
 from servekit.server.service import Service
 
 __all__ = ["make_rest"]
@@ -36,6 +37,8 @@ def make_rest(service: Service, controls: Controls) -> FastAPI:
     app.add_exception_handler(StarletteHTTPException, errors.answer_http_error)
     _add_documents(app, service)
     _add_controls(app, service, controls)
+    if service.spec.dialect == "cog":
+        _add_signpost(app, service)
     return app
 
 
@@ -45,7 +48,7 @@ def _add_documents(app: FastAPI, service: Service) -> None:
     @app.api_route("/", methods=_READING)
     async def discover() -> Response:  # pyright: ignore[reportUnusedFunction] - FastAPI calls it
         own = {"servekit_version": version("servekit"), "name": service.title}
-        return _json(200, _DISCOVERY | own | service.contract.discover())
+        return _json(200, _DISCOVERY | _name_paths(service.contract.resource) | own | service.contract.discover())
 
     @app.api_route("/openapi.json", methods=_READING)
     async def show_openapi() -> Response:  # pyright: ignore[reportUnusedFunction] - FastAPI calls it
@@ -78,6 +81,24 @@ def _add_controls(app: FastAPI, service: Service, controls: Controls) -> None:
         return _json(200, {"status": "reloaded"})
 
 
+def _add_signpost(app: FastAPI, service: Service) -> None:
+    """Tell clients of Cog, whose servers have both paths and run predictions at either, what runs here."""
+    here = service.contract.resource
+    other = PREDICTIONS if here is TRAININGS else TRAININGS
+    mode = "predict" if here is TRAININGS else "train"
+    switch = "--no-train" if here is TRAININGS else "--train"
+    detail = (
+        f"this server runs {here.noun}s, at {here.path}, and no {other.noun}s; start one for those: "
+        f"servekit serve {switch}, or python -m cog.server.http --x-mode {mode}"
+    )
+
+    async def refuse(_request: Request) -> Response:
+        raise Refusal(404, detail)
+
+    for path in (other.path, f"{other.path}/{{rest:path}}"):
+        app.add_route(path, refuse, methods=["DELETE", "GET", "PATCH", "POST", "PUT"])
+
+
 class _Documents:
     """The OpenAPI document, written once for each state of the code."""
 
@@ -101,13 +122,19 @@ _DISCOVERY = {
     "shutdown_url": "/shutdown",
     "reload_url": "/admin/reload",
     "healthcheck_url": "/health-check",
-    "predictions_url": "/predictions",
-    "predictions_idempotent_url": "/predictions/{prediction_id}",
-    "predictions_cancel_url": "/predictions/{prediction_id}/cancel",
     "liveness_url": "/livez",
     "readiness_url": "/readyz",
     "metrics_url": "/metrics",
 }
+
+
+def _name_paths(resource: Resource) -> dict[str, str]:
+    noun, path = resource.noun, resource.path
+    return {
+        f"{noun}s_url": path,
+        f"{noun}s_idempotent_url": f"{path}/{{{noun}_id}}",
+        f"{noun}s_cancel_url": f"{path}/{{{noun}_id}}/cancel",
+    }
 
 
 class _Errors:

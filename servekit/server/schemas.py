@@ -5,6 +5,7 @@ from typing import Any
 from servekit.runtime.model import Model
 from servekit.runtime.prediction import Status
 from servekit.runtime.terms import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from servekit.server.resource import PREDICTIONS, Resource
 from servekit.server.state import State
 from servekit.server.webhooks.subscription import MAX_URL, WebhookEvent
 
@@ -20,26 +21,33 @@ _MAYBE_TEXT: _Json = {"type": ["string", "null"]}
 ID_PARAMETER: _Json = {"name": "id", "in": "path", "required": True, "schema": _ID}
 
 
-def make_components(model: Model) -> _Json:
-    """Return the schemas by name."""
+def make_components(model: Model, resource: Resource = PREDICTIONS) -> _Json:
+    """Return the schemas by name.
+
+    Args:
+        model: What a predictor takes and gives.
+        resource: What its server runs.
+    """
     schemas: _Json = {}
-    schemas["Input"] = _hoist("Input", model.input_schema, schemas)
-    schemas["Output"] = _hoist("Output", model.output_schema, schemas)
-    schemas.update(
-        Status={"type": "string", "enum": [status.value for status in Status]},
-        PredictionRequest=_request(),
-        PredictionResponse=_prediction(),
-        PredictionList=_list(),
-        Events={"type": "string", "description": _EVENTS},
-        Health=_health(),
-        Problem=_problem(),
-    )
+    for name, schema in (("Input", model.input_schema), ("Output", model.output_schema)):
+        full_name = resource.prefix + name
+        schemas[full_name] = _hoist(full_name, schema, schemas)
+    response = f"{resource.title}Response"
+    schemas |= {
+        "Status": {"type": "string", "enum": [status.value for status in Status]},
+        f"{resource.title}Request": _request(resource),
+        response: _prediction(resource),
+        f"{resource.title}List": _list(resource),
+        "Events": {"type": "string", "description": _EVENTS.format(response=response)},
+        "Health": _health(),
+        "Problem": _problem(),
+    }
     return schemas
 
 
 _EVENTS = (
-    "Server-sent events, each with `id`: `start` {id, status}, `output` {chunk, index}, `log` {source, data}, "
-    "`metric` {name, value, mode}, `completed` (a PredictionResponse), `error` {error}."
+    "Server-sent events, each with `id`: `start` {{id, status}}, `output` {{chunk, index}}, `log` {{source, data}}, "
+    "`metric` {{name, value, mode}}, `completed` (a {response}), `error` {{error}}."
 )
 
 
@@ -66,11 +74,11 @@ def _rename(node: Any, renamed: dict[str, str]) -> Any:
     return copy
 
 
-def _request() -> _Json:
+def _request(resource: Resource) -> _Json:
     return {
         "type": "object",
         "properties": {
-            "input": {"$ref": "#/components/schemas/Input"},
+            "input": {"$ref": f"#/components/schemas/{resource.prefix}Input"},
             "id": {**_ID, "description": "Made up by the server if left out"},
             "context": {"type": ["object", "null"], "description": "Free keys and values for the predictor"},
             "priority": {
@@ -86,7 +94,7 @@ def _request() -> _Json:
                 "type": ["string", "null"],
                 "format": "uri",
                 "maxLength": MAX_URL,
-                "description": "Is sent the prediction when something happens to it",
+                "description": f"Is sent the {resource.noun} when something happens to it",
             },
             "webhook_events_filter": {
                 "type": ["array", "null"],
@@ -103,12 +111,12 @@ def _duration(description: str) -> _Json:
     return {"anyOf": [seconds, text, {"type": "null"}], "description": description}
 
 
-def _prediction() -> _Json:
+def _prediction(resource: Resource) -> _Json:
     properties: _Json = {
         "id": _ID,
         "status": {"$ref": "#/components/schemas/Status"},
-        "input": {"$ref": "#/components/schemas/Input"},
-        "output": {"anyOf": [{"$ref": "#/components/schemas/Output"}, {"type": "null"}]},
+        "input": {"$ref": f"#/components/schemas/{resource.prefix}Input"},
+        "output": {"anyOf": [{"$ref": f"#/components/schemas/{resource.prefix}Output"}, {"type": "null"}]},
         "error": _MAYBE_TEXT,
         "logs": {"type": "string"},
         "metrics": {
@@ -122,8 +130,8 @@ def _prediction() -> _Json:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def _list() -> _Json:
-    whole = _prediction()["properties"]
+def _list(resource: Resource) -> _Json:
+    whole = _prediction(resource)["properties"]
     summary = {name: value for name, value in whole.items() if name not in ("input", "output", "logs")}
     results = {"type": "array", "items": {"type": "object", "properties": summary, "required": list(summary)}}
     return {"type": "object", "properties": {"results": results, "next": _MAYBE_TEXT}, "required": ["results", "next"]}

@@ -45,7 +45,7 @@ class WebServer:
         self._log = log
         self._rest: asyncio.Task[AsgiApp] | None = None
         probes = make_probes(service, observer)
-        app = Application(PredictionRoutes(service), probes, self._load_rest, log, service.contract.refuse)
+        app = Application(PredictionRoutes(service), probes, self._load_rest, log, service.contract)
         self._server = _Server(
             uvicorn.Config(
                 app,

@@ -3,7 +3,8 @@
 from servekit.spec.build import SUPPORTED_PYTHONS, BuildSpec, CommandSpec
 from servekit.spec.dialects import SPEC_NAMES
 from servekit.spec.load import load_spec
-from servekit.spec.model import Dialect, Spec, SpecFile
+from servekit.spec.mode import MODE_VARIABLE, choose_mode, wants_training
+from servekit.spec.model import Dialect, Mode, Spec, SpecFile
 from servekit.spec.overrides import Setting, apply_overrides, list_settings
 from servekit.spec.ranges import Range
 from servekit.spec.serve import (
@@ -20,6 +21,7 @@ from servekit.spec.serve import (
 from servekit.spec.weights import WeightsSpec
 
 __all__ = [
+    "MODE_VARIABLE",
     "SPEC_NAMES",
     "SUPPORTED_PYTHONS",
     "BuildSpec",
@@ -28,6 +30,7 @@ __all__ = [
     "Dialect",
     "FetchSpec",
     "HistorySpec",
+    "Mode",
     "QueueSpec",
     "Range",
     "RecycleSpec",
@@ -40,6 +43,8 @@ __all__ = [
     "WebhookSpec",
     "WeightsSpec",
     "apply_overrides",
+    "choose_mode",
     "list_settings",
     "load_spec",
+    "wants_training",
 ]

@@ -8,15 +8,20 @@ from typing import Final, Literal
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
+from servekit.errors import UsageError
 from servekit.spec.build import BuildSpec
+from servekit.spec.ranges import Range
 from servekit.spec.section import Section
 from servekit.spec.serve import ServeSpec
 from servekit.spec.weights import WeightsEntry, WeightsSpec, check_targets
 
-__all__ = ["Dialect", "Spec", "SpecFile"]
+__all__ = ["Dialect", "Mode", "Spec", "SpecFile"]
 
 Dialect = Literal["servekit", "cog"]
 """Whose rules a project follows."""
+
+Mode = Literal["predict", "train"]
+"""What a project is run for."""
 
 _REFERENCE: Final = re.compile(r"(?:[^:]+\.py|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):[A-Za-z_]\w*")
 
@@ -63,6 +68,13 @@ class Spec(SpecFile):
     dialect: Dialect = Field(
         default="servekit", description="Whose rules the project follows: those of the kind of file it was read from."
     )
+    trainer: str | None = Field(
+        default=None, description="The class or function that trains, where the project has one."
+    )
+    mode: Mode = Field(
+        default="predict",
+        description="What the project is run for. To train, the predictor is the trainer.",
+    )
     warnings: tuple[str, ...] = Field(
         default=(), description="What the user should know of the file, each with its name and line."
     )
@@ -71,6 +83,23 @@ class Spec(SpecFile):
     def root(self) -> Path:
         """The folder of the spec, from which its relative paths go out."""
         return self.path.parent
+
+    def for_mode(self, mode: Mode) -> "Spec":
+        """Give the spec of what the project is run for.
+
+        Trainings run one at a time in a worker, however many predictions may run at once.
+
+        Raises:
+            UsageError: The project has nothing that could be run for it.
+        """
+        if mode == "predict":
+            if self.mode == "train":
+                raise UsageError(_NOTHING_PREDICTS.format(name=self.path.name))
+            return self
+        if self.trainer is None:
+            raise UsageError(_NOTHING_TRAINS[self.dialect].format(name=self.path.name))
+        serve = self.serve.model_copy(update={"concurrency": Range(1, 1), "target_latency": None})
+        return self.model_copy(update={"predictor": self.trainer, "mode": "train", "serve": serve})
 
     @property
     def provided_packages(self) -> tuple[str, ...]:
@@ -83,6 +112,14 @@ class Spec(SpecFile):
         return _EXPECTED[self.dialect]
 
 
+_NOTHING_PREDICTS: Final = (
+    '{name} has only train, which is run by `servekit train`.\nFor predictions add a line such as "run: run.py:Runner".'
+)
+_NOTHING_TRAINS: Final[Mapping[Dialect, str]] = {
+    "servekit": "{name} names nothing that trains: only the train of a cog.yaml does.\n"
+    "Write the training as a predictor of its own, with a spec of its own, or give the project a cog.yaml.",
+    "cog": '{name} names nothing that trains.\nAdd a line such as "train: train.py:train".',
+}
 _PROVIDED: Final[Mapping[Dialect, tuple[str, ...]]] = {"servekit": (), "cog": ("cog", "coglet")}
 _EXPECTED: Final[Mapping[Dialect, tuple[str, ...]]] = {
     "servekit": (),

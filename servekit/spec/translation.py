@@ -23,7 +23,7 @@ class Notice:
 
 @dataclass(frozen=True)
 class Translation:
-    """A file in the words of `SpecFile`.
+    """A file in the words of `Spec`.
 
     Attributes:
         values: The fields.

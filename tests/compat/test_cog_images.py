@@ -88,9 +88,9 @@ def test_what_cog_depends_on_is_installed_without_being_named(project: Path, dep
 
 
 def test_what_is_to_be_told_of_the_file_is_told_by_the_build(project: Path) -> None:
-    (project / "cog.yaml").write_text(LEAST + "train: train.py:train\n")
+    (project / "cog.yaml").write_text(LEAST + "observability: {traces: {enabled: true}}\n")
 
-    assert prepare(project).notes == ("cog.yaml:3: train is not served yet; only predictions are.",)
+    assert prepare(project).notes == ("cog.yaml:3: observability has no effect: servekit sends no traces.",)
 
 
 def test_secrets_of_a_command_need_an_engine_that_has_them(project: Path) -> None:

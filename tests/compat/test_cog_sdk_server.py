@@ -83,6 +83,13 @@ def test_the_document_is_cog_s(client: httpx.Client) -> None:
     assert document["paths"]["/predictions"]["post"]["x-cog-streaming"] is True
 
 
+def test_a_training_is_refused_with_the_way_to_a_server_that_runs_it(client: httpx.Client) -> None:
+    answers = [client.post("/trainings", json={"input": {}}), client.put("/trainings/a"), client.get("/trainings")]
+
+    assert {answer.status_code for answer in answers} == {404}
+    assert "servekit serve --train, or python -m cog.server.http --x-mode train" in answers[0].json()["detail"]
+
+
 def test_it_stops_when_it_is_told_to_and_not_before(server: Server) -> None:
     server.process.send_signal(signal.SIGTERM)
 
@@ -90,17 +97,6 @@ def test_it_stops_when_it_is_told_to_and_not_before(server: Server) -> None:
         assert client.post("/predictions", json={"input": {"text": "a"}}).json()["status"] == "succeeded"
         assert client.post("/shutdown").status_code == 200
     assert server.wait() == 0
-
-
-REFUSED = {"--x-mode=train": "--x-mode train is not supported"}
-
-
-@pytest.mark.parametrize(("argument", "message"), REFUSED.items())
-def test_what_would_be_left_undone_is_refused(argument: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    code = main([argument])
-
-    assert code == 2
-    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("argument", ["--nothing", "--await-explicit-shutdown=perhaps", "--threads=many"])

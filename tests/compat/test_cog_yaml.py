@@ -216,7 +216,6 @@ WARNINGS = {
     "another one": (build("cog_runtime: true"), r"build\.cog_runtime has no effect; Cog has given it up"),
     "an old name of a package": (build("system_packages: [libgl1-mesa-glx]"), "its newer name, libgl1"),
     "a prerelease of the SDK": (build("sdk_version: prerelease"), "sdk_version has no effect"),
-    "train": (top("train: train.py:train"), "train is not served yet"),
     "observability": (top("observability: {traces: {enabled: true}}"), "observability has no effect"),
     "python 3.10": ("build: {python_version: 3.10}\n" + RUN, '"3.10" is taken as "3.11", the oldest'),
     "a patch version": ("build: {python_version: 3.12.5}\n" + RUN, '"3.12.5" is taken as "3.12", of which the newest'),
@@ -235,15 +234,17 @@ def test_a_field_works_and_is_told_of(load: Load, case: str) -> None:
     assert re.search(pattern, warning)
 
 
-@pytest.mark.parametrize("text", [LEAST, build("gpu: true\ncuda: 12.6"), top("observability: {}")])
+@pytest.mark.parametrize(
+    "text", [LEAST, build("gpu: true\ncuda: 12.6"), top("observability: {}"), top("train: train.py:train")]
+)
 def test_there_is_nothing_to_tell_of_an_ordinary_file(load: Load, text: str) -> None:
     assert load(text).warnings == ()
 
 
 def test_warnings_come_in_the_order_of_lines(load: Load) -> None:
-    warnings = load("predict: predict.py:Predictor\ntrain: train.py:train\nbuild:\n  python_version: 3.10\n").warnings
+    text = "predict: predict.py:Predictor\nconcurrency: {max: 2}\nbuild:\n  python_version: 3.10\n"
 
-    assert [warning.split(":")[1] for warning in warnings] == ["1", "2", "4"]
+    assert [warning.split(":")[1] for warning in load(text).warnings] == ["1", "2", "4"]
 
 
 # What is refused.

@@ -18,6 +18,7 @@ def run(
     *,
     only_input: Annotated[bool, typer.Option("--input", help="Only the schema of the input.")] = False,
     only_output: Annotated[bool, typer.Option("--output", help="Only the schema of the output.")] = False,
+    train: Annotated[bool, typer.Option("--train", help="The schemas of the project's training.")] = False,
     of_spec: Annotated[bool, typer.Option("--spec", help="The schema of servekit.yaml itself, for editors.")] = False,
 ) -> None:
     """Print the JSON Schema of the predictor's input and output.
@@ -26,6 +27,8 @@ def run(
     """
     if only_input + only_output + of_spec > 1:
         raise UsageError("--input, --output and --spec exclude each other.\nGive one of them, or none for both parts.")
+    if of_spec and train:
+        raise UsageError("--spec is the schema of servekit.yaml, which has no trainings.\nLeave --train out.")
     if of_spec:
         from servekit.spec.schema import render_spec_schema  # noqa: PLC0415 - works without any project
 
@@ -35,6 +38,8 @@ def run(
     from servekit_cli.running import inspect_model  # noqa: PLC0415
 
     spec = load_spec_for_run(file)
+    if train:
+        spec = spec.for_mode("train")
     say_warnings(spec)
     model = inspect_model(spec, prepare_environment(spec))
     both = {"input": model.input_schema, "output": model.output_schema}

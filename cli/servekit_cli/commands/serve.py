@@ -1,6 +1,7 @@
 """`servekit serve`, with one flag per field of `serve`."""
 
 import inspect
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from servekit.errors import UsageError
-from servekit.spec import Setting, Spec, list_settings, load_spec
+from servekit.spec import MODE_VARIABLE, Setting, Spec, choose_mode, list_settings, load_spec
 from servekit_cli.container_flags import (
     CpusFlag,
     EnvFileFlag,
@@ -37,12 +38,21 @@ _ReloadFlag = Annotated[
     bool, typer.Option("--reload", help="Load the predictor anew when a Python file of the project changes.")
 ]
 _DockerFlag = Annotated[bool, typer.Option("--docker", help="Build the project's image, and serve that.")]
+_TrainFlag = Annotated[
+    bool | None,
+    typer.Option(
+        "--train/--no-train",
+        help=f"Serve the project's trainings, one at a time, instead of its predictions. [{MODE_VARIABLE}]",
+        show_default=False,
+    ),
+]
 
 
 def _serve(
     image: ImageArgument = None,
     file: SpecOption = Path(),
     *,
+    train: _TrainFlag = None,
     reload: _ReloadFlag = False,
     docker: _DockerFlag = False,
     env: EnvFlag = None,
@@ -60,12 +70,14 @@ def _serve(
     the variable over the spec. Ctrl-C lets running predictions finish; a second one ends at once
     (exit code 1).
 
+    A Cog project may have trainings beside its predictions; one server runs either.
+
     With IMAGE or --docker, a container is started, reached at --host and --port, and removed at the end.
     """
     if image is None and not docker:
         refuse_without_image("serve", gpus=gpus, memory=memory, cpus=cpus, volume=volume, pull=pull)
         take_variables(env, env_file)
-        return _serve_here(file, reload=reload, flags=settings)
+        return _serve_here(file, train=train, reload=reload, flags=settings)
     if reload:
         raise UsageError("--reload follows the files of a project, and an image has its own.\nServe the project.")
     if image is not None:
@@ -79,7 +91,7 @@ def _serve(
     from servekit_cli.engine import connect  # noqa: PLC0415
 
     with connect() as engine:
-        return serve_image(engine, image or _build(engine, file), options, settings)
+        return serve_image(engine, image or _build(engine, file), options, settings, train=train)
 
 
 def _build(engine: "Engine", file: Path) -> str:
@@ -93,13 +105,13 @@ def _build(engine: "Engine", file: Path) -> str:
     return name
 
 
-def _serve_here(file: Path, *, reload: bool, flags: dict[str, object]) -> int:
+def _serve_here(file: Path, *, train: bool | None, reload: bool, flags: dict[str, object]) -> int:
     from servekit.server.run import serve  # noqa: PLC0415 - `servekit serve --help` need not wait for the server
     from servekit_cli.environment import needs_environment, prepare_environment  # noqa: PLC0415
     from servekit_cli.reloading import watch_code  # noqa: PLC0415
     from servekit_cli.weights import place_weights  # noqa: PLC0415
 
-    spec = load_spec_for_run(file, flags)
+    spec = choose_mode(load_spec_for_run(file, flags), os.environ, train)
     if needs_environment(spec):
         _refuse_threads(spec)
     say_what_is_left_out(spec)

@@ -14,6 +14,7 @@ from httpx_sse import EventSource, ServerSentEvent, aconnect_sse
 
 from servekit.errors import InputError, PredictionFailedError, SetupError
 from servekit.runtime.prediction import EventKind
+from servekit.spec import Mode
 from servekit_cli.container.uploads import RequestBody
 from servekit_cli.following import Event
 from servekit_cli.outputs import Outcome
@@ -88,14 +89,15 @@ class ModelClient:
             pause = min(pause * _POLL_GROWTH, _MAX_POLL_SECONDS)
         return True
 
-    def predict(self, name: str, body: RequestBody) -> "RemotePrediction":
-        """Prepare a prediction; it is sent off when its events are asked for.
+    def predict(self, name: str, body: RequestBody, mode: Mode = "predict") -> "RemotePrediction":
+        """Prepare a prediction, or a training; it is sent off when its events are asked for.
 
         Args:
             name: Its id.
             body: The request.
+            mode: Which of the two the server runs.
         """
-        return RemotePrediction(self._http, name, body)
+        return RemotePrediction(self._http, f"/{'trainings' if mode == 'train' else 'predictions'}/{name}", body)
 
     async def _is_ready(self) -> bool:
         try:
@@ -114,16 +116,21 @@ class ModelClient:
 
 
 class RemotePrediction:
-    """A prediction of a server.
+    """A prediction, or a training, of a server.
+
+    Args:
+        http: The connection to it.
+        path: Where it is to be.
+        body: The request.
 
     Attributes:
         outcome: How it ended; None until its events came to their end.
     """
 
-    def __init__(self, http: httpx.AsyncClient, name: str, body: RequestBody) -> None:
+    def __init__(self, http: httpx.AsyncClient, path: str, body: RequestBody) -> None:
         self.outcome: Outcome | None = None
         self._http = http
-        self._path = f"/predictions/{name}"
+        self._path = path
         self._body = body
 
     async def events(self) -> AsyncGenerator[Event]:
@@ -169,7 +176,8 @@ class RemotePrediction:
                 if source.response.status_code != _NOT_ACCEPTABLE:
                     yield source
                     return
-        # A Cog model whose author did not mark it as streaming. It may be watched all the same once it is there.
+        # A training, or a Cog model whose author did not mark it as streaming. It may be watched all the same once
+        # it is there.
         await self._send_off()
         async with aconnect_sse(self._http, "GET", self._path) as source:
             yield source

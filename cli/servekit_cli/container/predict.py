@@ -1,4 +1,4 @@
-"""One prediction in a container that lives for it alone."""
+"""One prediction, or one training, in a container that lives for it alone."""
 
 import asyncio
 import os
@@ -10,14 +10,14 @@ from typing import Any, Final
 import httpx
 
 from servekit.errors import ContainerError, EngineError, PredictionFailedError, SetupError, WorkerDiedError
+from servekit.runtime.model import Model
 from servekit.runtime.prediction import Status
-from servekit.spec import ServeSpec
+from servekit.spec import MODE_VARIABLE, Mode, ServeSpec
 from servekit_cli.container.address import format_url, is_remote
 from servekit_cli.container.client import KEEP_ALIVE_SECONDS, ModelClient
 from servekit_cli.container.endings import explain_end, explain_memory
 from servekit_cli.container.finding import find_model_image
 from servekit_cli.container.gpu import decide_gpu
-from servekit_cli.container.image import ModelImage
 from servekit_cli.container.interrupts import Interrupts
 from servekit_cli.container.life import LiveContainer
 from servekit_cli.container.options import RunOptions
@@ -28,12 +28,12 @@ from servekit_cli.container.session import run_session
 from servekit_cli.container.settings import collect_variables, override_serve
 from servekit_cli.container.threads import in_loop
 from servekit_cli.container.uploads import RequestBody
-from servekit_cli.conventions import CONVENTIONS
+from servekit_cli.conventions import find_conventions
 from servekit_cli.engine import Engine
 from servekit_cli.following import follow
 from servekit_cli.hints import add_package_hint
 from servekit_cli.inputs import InputRequest
-from servekit_cli.model_io import explained, fit_input
+from servekit_cli.model_io import describe_failure, explained, fit_input
 from servekit_cli.outputs import Outcome, Writer
 from servekit_cli.targets import Target
 from servekit_cli.terminal import Progress, show_progress
@@ -56,8 +56,9 @@ def predict_image(
     target: Target,
     options: RunOptions,
     settings: Mapping[str, object] | None = None,
+    mode: Mode = "predict",
 ) -> None:
-    """Run one prediction in a container of an image, and write its output as it comes.
+    """Run one prediction, or one training, in a container of an image, and write its output as it comes.
 
     The input is checked against the image's label before the container is made. The container is gone
     when this returns or raises; should this process be killed, it ends by itself.
@@ -69,10 +70,11 @@ def predict_image(
         target: Where the output goes.
         options: How the container is run.
         settings: What overrides the image's `serve` section, by `Setting.name`.
+        mode: Whether it predicts or trains.
 
     Raises:
         InputError: The input does not fit the model.
-        UsageError: The output cannot go where `-o` says, or an option does not fit.
+        UsageError: The output cannot go where `-o` says, an option does not fit, or the image has no such mode.
         ImageError: There is no such image, or it was not built by servekit.
         EngineError: The engine went away.
         ContainerError: The container could not be started, or ended before the prediction did.
@@ -81,34 +83,39 @@ def predict_image(
         WorkerDiedError: The predictor's process ended during the prediction.
     """
     image = find_model_image(engine, name, pull=options.pull)
-    conventions = CONVENTIONS[image.dialect]
+    model, conventions = image.find_model(mode), find_conventions(image.dialect, mode)
     request = conventions.read(request)
-    fitted = fit_input(request, image.model.input_schema)
-    conventions.check_target(request, target, image.model.output_schema)
+    fitted = fit_input(request, model.input_schema)
+    conventions.check_target(request, target, model.output_schema)
     environ, settings = {**os.environ, **options.environment}, settings or {}
     serve = override_serve(image.serve, environ, settings)
-    body = RequestBody(fitted, image.model.input_schema, request.context)
+    body = RequestBody(fitted, model.input_schema, request.context)
     container = ContainerRequest(
         name=new_name("predict"),
         image=image.id,
         labels=label_owner(),
-        environment={**options.environment, **collect_variables(environ, settings), **_fixed_variables(serve, body)},
+        environment={
+            **options.environment,
+            **collect_variables(environ, settings),
+            **_fixed_variables(serve, body, mode),
+        },
         # On another machine loopback would be out of reach.
         publication=Publication(INNER_PORT, "" if is_remote(engine) else "127.0.0.1", 0),
         options=options,
         has_gpu=decide_gpu(engine, options.gpus, is_wanted=image.wants_gpu),
         checks_health=False,
     )
-    open_writer = partial(conventions.make_writer, request, target, image.model)
-    with explained(request, image.model.input_schema), show_progress("Starting the container") as progress:
-        asyncio.run(_Prediction(engine, image, serve, container, body, open_writer, progress).run())
+    open_writer = partial(conventions.make_writer, request, target, model)
+    with explained(request, model.input_schema), show_progress("Starting the container") as progress:
+        asyncio.run(_Prediction(engine, model, mode, serve, container, body, open_writer, progress).run())
 
 
-def _fixed_variables(serve: ServeSpec, body: RequestBody) -> dict[str, str]:
+def _fixed_variables(serve: ServeSpec, body: RequestBody, mode: Mode) -> dict[str, str]:
     """What the server in the container must do for this command to understand it."""
     return {
         "SERVEKIT_HOST": "0.0.0.0",  # noqa: S104 - inside; what is reached from outside is what is published
         "SERVEKIT_PORT": str(INNER_PORT),
+        MODE_VARIABLE: "true" if mode == "train" else "false",
         "SERVEKIT_WORKERS": "1",
         "SERVEKIT_ISOLATION": "process",
         "SERVEKIT_TRACEBACKS": "true",
@@ -128,7 +135,8 @@ class _Prediction:
     def __init__(
         self,
         engine: Engine,
-        image: ModelImage,
+        model: Model,
+        mode: Mode,
         serve: ServeSpec,
         container: ContainerRequest,
         body: RequestBody,
@@ -136,7 +144,8 @@ class _Prediction:
         progress: Progress,
     ) -> None:
         self._engine = engine
-        self._image = image
+        self._model = model
+        self._mode: Mode = mode
         self._serve = serve
         self._request = container
         self._body = body
@@ -202,10 +211,10 @@ class _Prediction:
         raise await self._explain_death(container, "during the prediction")
 
     async def _predict(self, client: ModelClient) -> Outcome:
-        self._progress.update("Predicting")
-        prediction = client.predict(secrets.token_hex(8), self._body)
+        self._progress.update("Training" if self._mode == "train" else "Predicting")
+        prediction = client.predict(secrets.token_hex(8), self._body, self._mode)
         with self._open_writer() as writer:
-            await follow(prediction, writer if self._image.model.streams else None, self._progress)
+            await follow(prediction, writer if self._model.streams else None, self._progress)
             outcome = prediction.outcome
             assert outcome is not None, "events end with the outcome, or raise"
             if outcome.status is Status.FAILED:
@@ -230,7 +239,7 @@ class _Prediction:
     def _raise_failure(self, outcome: Outcome, container: LiveContainer) -> None:
         if outcome.status is Status.SUCCEEDED:
             return
-        text = f"The prediction {outcome.status}: {outcome.error}"
+        text = describe_failure(self._mode, outcome.status, outcome.error)
         if outcome.error in self._log.deaths:
             raise WorkerDiedError(text + self._explain_memory(container))
         raise PredictionFailedError(text)

@@ -19,7 +19,7 @@ from servekit_cli.container.options import RunOptions
 from servekit_cli.container.ownership import label_owner
 from servekit_cli.container.request import INNER_PORT, ContainerRequest, Publication, new_name
 from servekit_cli.container.session import run_session
-from servekit_cli.container.settings import collect_variables, override_serve
+from servekit_cli.container.settings import choose_mode_variable, collect_variables, override_serve
 from servekit_cli.engine import Engine
 from servekit_cli.terminal import say
 
@@ -31,7 +31,14 @@ _STOP_MARGIN_SECONDS: Final = 10.0
 """What the server may take on top of its own grace, for the end of its workers."""
 
 
-def serve_image(engine: Engine, name: str, options: RunOptions, flags: Mapping[str, object] | None = None) -> int:
+def serve_image(
+    engine: Engine,
+    name: str,
+    options: RunOptions,
+    flags: Mapping[str, object] | None = None,
+    *,
+    train: bool | None = None,
+) -> int:
     """Serve an image in a container until SIGINT, SIGTERM or `POST /shutdown`.
 
     The first signal lets predictions finish for `serve.shutdown_grace`, as a server without a container
@@ -43,6 +50,7 @@ def serve_image(engine: Engine, name: str, options: RunOptions, flags: Mapping[s
         name: The image, built by servekit.
         options: How the container is run.
         flags: `serve` settings by `Setting.name`; they win over variables, and these over the image's spec.
+        train: Whether trainings are served and no predictions; None leaves it to the variable.
 
     Returns:
         The exit code: 0 after an orderly end, 1 when a second signal cut it short, and that of the server
@@ -67,6 +75,7 @@ def serve_image(engine: Engine, name: str, options: RunOptions, flags: Mapping[s
             **_terminal_variables(),
             **options.environment,
             **collect_variables(environ, flags or {}),
+            **choose_mode_variable(image, environ, train),
             "SERVEKIT_HOST": "0.0.0.0",  # noqa: S104 - inside; what is reached from outside is what is published
             "SERVEKIT_PORT": str(publication.inner_port),
         },

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from servekit.spec import ServeSpec, Spec, apply_overrides, list_settings
+from servekit.spec import MODE_VARIABLE, ServeSpec, Spec, apply_overrides, list_settings, wants_training
+from servekit_cli.container.image import ModelImage
 
-__all__ = ["collect_variables", "override_serve"]
+__all__ = ["choose_mode_variable", "collect_variables", "override_serve"]
 
 
 def override_serve(serve: ServeSpec, environ: Mapping[str, str], flags: Mapping[str, object]) -> ServeSpec:
@@ -32,3 +33,21 @@ def collect_variables(environ: Mapping[str, str], flags: Mapping[str, object]) -
         if value is not None:
             variables[own] = str(value).lower() if isinstance(value, bool) else str(value)
     return variables
+
+
+def choose_mode_variable(image: ModelImage, environ: Mapping[str, str], flag: bool | None) -> dict[str, str]:
+    """Say by a variable of a container whether it serves predictions or trainings; empty if nobody says so.
+
+    Args:
+        image: What it is made of.
+        environ: The variables of this process, and those that the user gives the container.
+        flag: What the command line says, which wins; None counts as not given.
+
+    Raises:
+        UsageError: The image does not do what is asked for, or the variable cannot be read.
+    """
+    is_wanted = wants_training(environ, flag)
+    if is_wanted is None:
+        return {}
+    image.find_model("train" if is_wanted else "predict")
+    return {MODE_VARIABLE: str(is_wanted).lower()}

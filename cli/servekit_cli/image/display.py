@@ -28,13 +28,18 @@ def show_inspection(inspection: Inspection, stream: TextIO = sys.stdout) -> None
     facts = inspection.facts
     console.print(Text(facts.title or inspection.name, style="bold"))
     _print_rows(console, _list_facts(inspection))
-    schema = facts.schema
-    console.print(Text("\nInput", style="bold"))
-    _print_rows(console, _list_inputs(schema.get("input", {})))
-    console.print(Text("\nOutput", style="bold"))
-    _print_rows(console, [(_describe_output(schema), "")])
+    _print_ends(console, facts.schema, "Input", "Output")
+    if training := facts.schema.get("training"):
+        _print_ends(console, training, "Input of a training", "Output of a training")
     console.print(Text(f"\nPackages ({len(facts.packages)})", style="bold"))
     _print_rows(console, [(package.name, package.version) for package in facts.packages])
+
+
+def _print_ends(console: Console, schema: Schema, *titles: str) -> None:
+    rows = (_list_inputs(schema.get("input", {})), [(_describe_output(schema), "")])
+    for title, each in zip(titles, rows, strict=True):
+        console.print(Text(f"\n{title}", style="bold"))
+        _print_rows(console, each)
 
 
 def describe_type(schema: Schema, root: Schema) -> str:

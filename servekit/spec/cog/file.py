@@ -182,13 +182,18 @@ class CogFile(Section):
     build: CogBuild = Field(
         default_factory=_nothing, validate_default=True, description="The environment that the model needs."
     )
-    run: Runner | None = Field(default=None, description="Required. The class or function to run: run.py:Runner.")
+    run: Runner | None = Field(
+        default=None,
+        description="Required, unless there is train. The class or function to run: run.py:Runner.",
+    )
+    train: Trainer | None = Field(
+        default=None, description="The class or function that trains: train.py:train, or train.py:Trainer."
+    )
     predict: Predictor | None = Field(
         default=None,
         validate_default=True,
         description="What run was called before: predict.py:Predictor. Deprecated for run.",
     )
-    train: Trainer | None = Field(default=None, description="The class or function that trains; not served yet.")
     image: str | None = Field(default=None, min_length=1, description="The name of the image that is built.")
     model: Repository | None = Field(
         default=None, min_length=1, description="The repository of the model: the image's name where there is no image."
@@ -203,12 +208,12 @@ class CogFile(Section):
     @field_validator("predict")
     @classmethod
     def _want_one_predictor(cls, predict: str | None, others: ValidationInfo) -> str | None:
-        if "run" not in others.data:  # it is there, and at fault itself
+        if not {"run", "train"} <= others.data.keys():  # what is not has a fault of its own
             return predict
         run: str | None = others.data["run"]
         if run is not None and predict is not None:
             raise fault("only one of run or predict can be set", "Keep run, which is the newer name.")
-        if run is None and predict is None:
+        if run is None and predict is None and others.data["train"] is None:
             raise fault(
                 "run is missing; it names the class or function to run", 'Add a line such as "run: run.py:Runner".'
             )

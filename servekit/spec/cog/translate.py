@@ -37,10 +37,15 @@ def translate(file: CogFile, root: Path) -> Translation:
         file: What it holds.
         root: The folder that it stands in, where the predictor's source may say how many predictions run at once.
     """
-    predictor = str(file.run or file.predict)
-    declaration = read_declaration(root, predictor)
+    has_predictor = bool(file.run or file.predict)
+    predictor = str(file.run or file.predict or file.train)
+    # What trains has one slot, whatever it says.
+    declaration = read_declaration(root, predictor) if has_predictor else None
     values: dict[str, object] = {
         "predictor": predictor,
+        "trainer": file.train,
+        # What has nothing but a training is run for that, whatever asks.
+        "mode": "predict" if has_predictor else "train",
         "image": file.image or file.model,
         "build": _translate_build(file.build, dict(map(split_line, file.environment))),
         "weights": translate_weights(file.weights),
@@ -96,8 +101,6 @@ def _translate_python(build: CogBuild) -> str:
 def _list_notices(file: CogFile) -> Iterator[Notice]:
     if file.predict is not None:
         yield Notice(("predict",), 'deprecated field "predict": use "run" instead.')
-    if file.train is not None:
-        yield Notice(("train",), "train is not served yet; only predictions are.")
     if file.concurrency.default_target is not None:
         yield Notice(("concurrency", "default_target"), "concurrency.default_target has no effect.")
     if file.observability.traces.enabled:

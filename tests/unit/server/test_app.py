@@ -36,7 +36,7 @@ async def ask(logbook: Logbook, path: str, route: Route = unused) -> list[Messag
         sent.append(message)
 
     scope: dict[str, Any] = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "headers": []}
-    await Application(route, {"/livez": route}, get_rest, logbook.log, Contract().refuse)(scope, receive, send)
+    await Application(route, {"/livez": route}, get_rest, logbook.log, Contract())(scope, receive, send)
     return sent
 
 

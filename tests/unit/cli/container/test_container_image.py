@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from servekit.errors import ImageError
+from servekit.errors import ImageError, UsageError
 from servekit.spec import ServeSpec
 from servekit_cli.container.image import read_image
 
@@ -16,8 +16,9 @@ def test_the_labels_say_what_the_model_takes_and_gives() -> None:
 
     image = read_image("my-model", "sha256:0", labels)
 
-    assert image.model.input_schema == {"type": "object"}
-    assert (image.model.streams, image.model.concatenates, image.wants_gpu) == (True, False, True)
+    model = image.find_model("predict")
+    assert model.input_schema == {"type": "object"}
+    assert (model.streams, model.concatenates, image.wants_gpu) == (True, False, True)
     assert image.serve.shutdown_grace == 3
 
 
@@ -45,3 +46,29 @@ def test_an_image_of_somebody_else_is_refused() -> None:
 def test_a_label_without_schemas_is_refused(label: str) -> None:
     with pytest.raises(ImageError, match=re.escape("Build the image anew")):
         read_image("my-model", "sha256:0", {"dev.servekit.schema": label})
+
+
+def test_what_trains_has_a_schema_of_its_own() -> None:
+    training = {"input": {"type": "object", "title": "T"}, "output": {}}
+    labels = {"dev.servekit.schema": json.dumps({**json.loads(SCHEMA), "training": training})}
+
+    image = read_image("my-model", "sha256:0", labels)
+
+    assert image.find_model("train").input_schema["title"] == "T"
+
+
+def test_an_image_that_only_predicts_does_not_train() -> None:
+    image = read_image("my-model", "sha256:0", {"dev.servekit.schema": SCHEMA})
+
+    with pytest.raises(UsageError, match="my-model has nothing that trains"):
+        image.find_model("train")
+
+
+def test_an_image_that_only_trains_does_not_predict() -> None:
+    labels = {"dev.servekit.schema": SCHEMA, "dev.servekit.spec": '{"mode": "train"}'}
+
+    image = read_image("my-model", "sha256:0", labels)
+
+    assert image.find_model("train").input_schema == {"type": "object"}
+    with pytest.raises(UsageError, match="Run it with `servekit train my-model`"):
+        image.find_model("predict")

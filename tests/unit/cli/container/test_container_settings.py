@@ -2,7 +2,8 @@ import pytest
 
 from servekit.errors import UsageError
 from servekit.spec import Range, ServeSpec
-from servekit_cli.container.settings import collect_variables, override_serve
+from servekit_cli.container.image import read_image
+from servekit_cli.container.settings import choose_mode_variable, collect_variables, override_serve
 
 
 def test_a_flag_wins_over_a_variable_and_that_over_the_image() -> None:
@@ -30,3 +31,23 @@ def test_settings_become_variables_of_the_container() -> None:
         "SERVEKIT_ALLOW_SHUTDOWN": "true",
         "SERVEKIT_TRACEBACKS": "false",
     }
+
+
+@pytest.mark.parametrize(
+    ("flag", "variable", "expected"),
+    [(None, "", {}), (True, "", {"SERVEKIT_TRAIN": "true"}), (False, "true", {"SERVEKIT_TRAIN": "false"})],
+)
+def test_what_the_container_runs_is_said_by_a_variable(
+    flag: bool | None, variable: str, expected: dict[str, str]
+) -> None:
+    schema = '{"input": {}, "output": {}, "training": {"input": {}, "output": {}}}'
+    image = read_image("m", "sha256:0", {"dev.servekit.schema": schema})
+
+    assert choose_mode_variable(image, {"SERVEKIT_TRAIN": variable}, flag) == expected
+
+
+def test_a_container_is_not_asked_for_trainings_that_it_has_not() -> None:
+    image = read_image("m", "sha256:0", {"dev.servekit.schema": '{"input": {}, "output": {}}'})
+
+    with pytest.raises(UsageError, match="m has nothing that trains"):
+        choose_mode_variable(image, {}, True)
