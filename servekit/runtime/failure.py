@@ -19,8 +19,9 @@ _MAX_DESCRIPTION = 10_000
 _MAX_TRACEBACK = 100_000
 """Characters; an exception can hold the whole input, and every answer would repeat it."""
 
-_ON_THE_WAY = (str(Path(__file__).resolve().parent.parent), "<frozen importlib")
-
+_PACKAGE: Final = Path(__file__).parent.parent
+_ON_THE_WAY: Final = (str(_PACKAGE), str(_PACKAGE.resolve()), "<frozen importlib")
+"""The beginnings of file names that are not the author's. In a predictor's own environment the package is a link."""
 
 _MISSING_MODULE: Final = re.compile(r"^ModuleNotFoundError: ", re.MULTILINE)
 _PACKAGE_HINT: Final = (

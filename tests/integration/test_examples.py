@@ -31,10 +31,10 @@ SERVEKIT = str(Path(sysconfig.get_path("scripts")) / "servekit")
 START_SECONDS = 60
 
 
-def run(example: str | Path, *arguments: str) -> str:
+def run(example: str | Path, *arguments: str, command: str = "predict") -> str:
     """Run `servekit predict` in an example's folder, or in a copy of it, and return what it prints to stdout."""
     done = subprocess.run(
-        [SERVEKIT, "predict", *arguments], cwd=EXAMPLES / example, capture_output=True, text=True, check=False
+        [SERVEKIT, command, *arguments], cwd=EXAMPLES / example, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -247,6 +247,15 @@ def test_cog_text_stream_sends_word_by_word_over_http(cog_example: Callable[[str
     names = [name for name, _ in events]
     assert (names[0], names.count("output"), names[-1]) == ("start", 3, "completed")
     assert events[-1][1]["metrics"]["token_count"] == 3
+
+
+def test_cog_train_makes_the_weights_that_it_predicts_with(cog_example: Callable[[str], Path]) -> None:
+    folder = cog_example("cog-train")
+
+    run(folder, "-i", "table=@flowers.csv", "-i", "trees=20", command="train")
+
+    measured = [flag for number in (6.3, 3.3, 6.0, 2.5) for flag in ("-i", f"measurements={number}")]
+    assert run(folder, *measured) == "virginica\n"
 
 
 def test_demo_runs_to_its_end() -> None:

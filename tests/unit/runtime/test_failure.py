@@ -1,5 +1,10 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+import servekit
 from servekit.runtime.death import describe_exit
 from servekit.runtime.failure import author_traceback, describe
 
@@ -14,6 +19,23 @@ def test_an_error_is_described_as_in_a_traceback() -> None:
 
     assert describe(caught.value) == "ValueError: boom"
     assert "in fail" in author_traceback(caught.value)
+
+
+def test_frames_of_ours_are_left_out_where_the_package_is_a_link(tmp_path: Path) -> None:
+    (tmp_path / "servekit").symlink_to(Path(servekit.__file__).parent, target_is_directory=True)
+    (tmp_path / "predict.py").write_text("raise ValueError('boom')\n")
+    code = (
+        "import pathlib\n"
+        "from servekit.importer import import_target\n"
+        "from servekit.runtime.failure import author_traceback\n"
+        "try: import_target('predict.py:X', pathlib.Path())\n"
+        "except ValueError as error: print(author_traceback(error.with_traceback(error.__traceback__.tb_next)))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert "ValueError: boom" in done.stdout, done.stderr
+    assert "import_target" not in done.stdout
 
 
 class UnspeakableError(SyntaxError):
