@@ -16,6 +16,7 @@ CONFIG = """
       run:
         - echo built > /tmp/built
     run: run.py:Runner
+    train: train.py:train
     environment:
       - GREETING=hello
 """
@@ -28,6 +29,17 @@ CODE = """
             built = open("/tmp/built").read().strip()
             Path("/src/written.txt").write_text(f"{os.environ['GREETING']} {name} " * times + built)
             return Path("/src/written.txt")
+"""
+TRAINING = """
+    from cog import BaseModel, Path
+
+    class TrainingOutput(BaseModel):
+        weights: Path
+
+    def train(words: str) -> TrainingOutput:
+        weights = Path("/tmp/weights.txt")
+        weights.write_text(words.upper())
+        return TrainingOutput(weights=weights)
 """
 
 
@@ -44,6 +56,7 @@ def image(builder: Builder, tmp_path_factory: pytest.TempPathFactory) -> str:
     project = tmp_path_factory.mktemp("project")
     (project / "cog.yaml").write_text(textwrap.dedent(CONFIG))
     (project / "run.py").write_text(textwrap.dedent(CODE))
+    (project / "train.py").write_text(textwrap.dedent(TRAINING))
     return builder.build(project)
 
 
@@ -74,6 +87,21 @@ def test_it_serves_by_its_own_command_and_by_cog_s(builder: Builder, image: str,
 
     assert answer["status"] == "succeeded"
     assert answer["output"].startswith("data:text/plain;base64,")
+
+
+def test_it_trains_by_the_command_line(builder: Builder, image: str, tmp_path: Path) -> None:
+    done = builder.run("train", image, "-i", "words=a b", "-o", str(tmp_path / "weights.txt"))
+
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "weights.txt").read_text() == "A B"
+
+
+def test_it_serves_trainings_by_cog_s_own_command(builder: Builder, image: str) -> None:
+    with builder.start(image, *["python", "-m", "cog.server.http", "--x-mode", "train"]) as container:
+        container.wait_until_ready()
+
+        assert json.loads(container.get("/")[1])["trainings_url"] == "/trainings"
+        assert container.get("/predictions")[0] == 404
 
 
 def test_its_programs_find_cog_although_it_is_not_installed(builder: Builder, image: str) -> None:
