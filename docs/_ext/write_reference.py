@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from cog_reference import describe_agreements, describe_differences
 from python_reference import describe_python
 from servekit_reference import (
     describe_cog,
@@ -31,6 +32,8 @@ _PART: Final = re.compile(
 )
 _WRITERS: Final[dict[str, Callable[..., Iterator[str]]]] = {
     "cog": describe_cog,
+    "cog-agreements": describe_agreements,
+    "cog-differences": describe_differences,
     "cog-variables": describe_cog_variables,
     "commands": describe_commands,
     "errors": describe_errors,
