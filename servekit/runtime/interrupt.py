@@ -36,7 +36,9 @@ class ThreadInterrupt:
     __slots__ = ("_lock", "_pending", "_requested", "_thread")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # May be taken again by its holder: a step may make Python collect garbage, and what a finalizer prints is
+        # a shielded step as well.
+        self._lock = threading.RLock()
         self._thread: int | None = None
         self._requested = False
         self._pending = False  # planted, and not raised yet as far as can be known
@@ -64,7 +66,7 @@ class ThreadInterrupt:
             return
 
     def shielded(self, step: Callable[[_T], None], argument: _T) -> None:
-        """Call `step(argument)` so that no interruption can strike inside it.
+        """Call `step(argument)` so that no interruption can strike inside it. A step may make another one.
 
         Raises:
             CancelationError: The interruption was under way; the step was not made. The author's clean-up code

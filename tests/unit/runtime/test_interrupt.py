@@ -132,3 +132,24 @@ def test_clean_up_code_after_an_interruption_makes_its_steps() -> None:
     thread.join(10)
 
     assert made == ["cleaned up"]
+
+
+def test_a_shielded_step_may_make_another_as_when_a_finalizer_prints_inside_it() -> None:
+    interrupt, made = ThreadInterrupt(), list[str]()
+
+    def step(name: str) -> None:
+        interrupt.shielded(made.append, "inner")
+        made.append(name)
+
+    def work() -> None:
+        interrupt.enter()
+        try:
+            interrupt.shielded(step, "outer")
+        finally:
+            interrupt.leave()
+
+    thread = threading.Thread(target=work, daemon=True)  # without this behaviour it would never end
+    thread.start()
+    thread.join(10)
+
+    assert made == ["inner", "outer"]
