@@ -126,6 +126,7 @@ class Producer(Generic[_T]):
         """Leave an item between those of the iterable, from inside a step of it. It does not wait for room."""
         self.items.append(item)
         if self.idle:
+            self.idle = False  # or else each item would wake the consumer until it has come to run
             self._call_loop()
 
     def run(self) -> None:

@@ -109,6 +109,38 @@ def test_what_is_put_while_the_consumer_waits_wakes_it(run: Run) -> None:
     assert run(main()) == [[1], [2]]
 
 
+def test_one_wake_up_carries_everything_that_was_put_since_the_last_one(run: Run) -> None:
+    wake_ups: list[object] = []
+    done = threading.Event()
+
+    def source() -> Iterator[int]:
+        for number in range(999):
+            bridge.put(number)
+        done.set()
+        yield 999
+
+    async def main() -> tuple[list[int], BaseException | None]:
+        loop = asyncio.get_running_loop()
+        call = loop.call_soon_threadsafe
+
+        def count(*arguments: Any, **options: Any) -> asyncio.Handle:
+            wake_ups.append(None)
+            return call(*arguments, **options)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop, "call_soon_threadsafe", count)
+            first = await bridge.next_batch()
+            done.wait(30)  # the loop is busy while the rest is put
+            rest, error = await drain(bridge)
+        return first + rest, error
+
+    bridge = ThreadBridge(source)
+
+    assert run(main()) == (list(range(1000)), None)
+    # One for each time that the consumer had come to wait, and one for the end.
+    assert len(wake_ups) < 10
+
+
 def test_the_end_is_told_again_and_again(run: Run) -> None:
     async def main() -> None:
         bridge = ThreadBridge(lambda: [1])
