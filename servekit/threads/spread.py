@@ -65,8 +65,11 @@ def spread_over_threads(
             outcome = plan.outcome(running.pop(index))
             results.append((index, outcome))
     finally:
-        for job in running.values():
+        for index, job in running.items():
             job.cancel()
+            # Again: what struck may have come before the first one was added, or when it had put an index that
+            # was taken and never looked at. One too many does no harm.
+            job.add_done_callback(functools.partial(_put, ended, index))
         while running:
             running.pop(ended.get(), None)
     if plan.ordered:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, assert_type
 import pytest
 
 from servekit.errors import CancelationError
+from servekit.runtime.interrupt import ThreadInterrupt
 from servekit.threads import aparallel, parallel
 
 tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
@@ -498,3 +499,30 @@ def test_many_runs_in_a_row_leave_nothing_behind(run: Run, count: int) -> None:
     run(main())
     for _ in range(64 // count):
         assert len(parallel(square, range(count * 2), max_concurrency=count)) == count * 2
+
+
+def test_a_wait_that_is_interrupted_ends_when_what_runs_has_ended() -> None:
+    interrupt, began, may_end = ThreadInterrupt(), threading.Event(), threading.Event()
+    outcomes: list[str] = []
+
+    def call(_: int) -> None:
+        began.set()
+        assert may_end.wait(30)
+
+    def work() -> None:
+        interrupt.enter()
+        try:
+            parallel(call, range(100), max_concurrency=4)
+        except CancelationError:
+            outcomes.append("interrupted")
+        finally:
+            interrupt.leave()
+
+    thread = threading.Thread(target=work, daemon=True)  # without this behaviour it would never end
+    thread.start()
+    began.wait(30)
+    interrupt.interrupt()
+    may_end.set()
+    thread.join(10)
+
+    assert outcomes == ["interrupted"]
