@@ -6,9 +6,10 @@ That is their content as a data URL, if nothing else is asked for. A file is wha
 import base64
 import mimetypes
 import os
+import stat
 from collections.abc import Callable
 from pathlib import PurePath
-from typing import Any, TypeAlias, cast
+from typing import Any, BinaryIO, TypeAlias, cast
 
 import msgspec
 
@@ -19,6 +20,7 @@ __all__ = [
     "FileWriter",
     "guess_mime",
     "name_file",
+    "open_file",
     "refuse_file",
     "refuse_unreadable",
     "write_data_url",
@@ -73,12 +75,27 @@ def refuse_unreadable(file: Any, error: Exception) -> OutputError:
     return OutputError(f"the open file {file!r} cannot be read: {error}")
 
 
-def _read_path(path: "os.PathLike[str]") -> bytes:
+def open_file(path: "os.PathLike[str]") -> BinaryIO:
+    """Open a file that an output names.
+
+    Raises:
+        OutputError: It cannot be read, or it is a pipe or a device: there one may wait for ever, or never see the end.
+    """
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - anything that names a file, not only pathlib's
-            return file.read()
-    except OSError as error:
+        file_type = stat.S_IFMT(os.stat(path).st_mode)  # noqa: PTH116 - as below
+        if file_type not in (stat.S_IFREG, stat.S_IFDIR):  # of a folder the system says it best
+            raise ValueError("it is no regular file")
+        return open(path, "rb")  # noqa: PTH123 - anything that names a file, not only pathlib's
+    except (OSError, ValueError) as error:
         raise refuse_unreadable(path, error) from error
+
+
+def _read_path(path: "os.PathLike[str]") -> bytes:
+    with open_file(path) as file:
+        try:
+            return file.read()
+        except OSError as error:
+            raise refuse_unreadable(path, error) from error
 
 
 def _read_open_file(file: Any) -> bytes:

@@ -7,6 +7,7 @@ import functools
 import io
 import ipaddress
 import math
+import os
 import pathlib
 import subprocess
 import sys
@@ -261,6 +262,14 @@ def test_a_path_to_nothing_says_so(tmp_path: pathlib.Path) -> None:
 def test_a_path_to_a_folder_says_so(tmp_path: pathlib.Path) -> None:
     with pytest.raises(OutputError, match="cannot be read: Is a directory"):
         encode(Path, Path(tmp_path))
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "pipe"])
+def test_a_path_to_what_may_have_no_end_is_not_read(tmp_path: pathlib.Path, path: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(OutputError, match=rf"the file .*{path} cannot be read: it is no regular file"):
+        encode(Path, Path(tmp_path / path))
 
 
 def test_numpy_is_not_imported_for_values_without_it() -> None:

@@ -18,7 +18,7 @@ import msgspec
 
 from servekit.errors import CancelationError
 from servekit.jsonable import JsonWriter
-from servekit.output_files import name_file, refuse_unreadable
+from servekit.output_files import name_file, open_file, refuse_unreadable
 from servekit.runtime.uploading.target import Names, UploadTarget
 from servekit.scope import Scope
 from servekit.threads import parallel
@@ -115,7 +115,7 @@ class _FoundFiles:
         """
         if isinstance(file, os.PathLike):
             path = Path(os.fspath(cast("os.PathLike[str]", file)))
-            _check_readable(path)
+            open_file(path).close()
         else:
             path = self._copy(file)
         self.paths.append(path)
@@ -139,10 +139,3 @@ class _FoundFiles:
         except (AttributeError, OSError, ValueError) as error:
             raise refuse_unreadable(file, error) from error
         return path
-
-
-def _check_readable(path: Path) -> None:
-    try:
-        path.open("rb").close()
-    except (OSError, ValueError) as error:
-        raise refuse_unreadable(path, error) from error

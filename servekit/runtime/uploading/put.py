@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
 from servekit.errors import OutputError
-from servekit.output_files import guess_mime, refuse_unreadable
+from servekit.output_files import guess_mime, open_file, refuse_unreadable
 from servekit.runtime.connections import Watch, connect
 from servekit.runtime.targets import Target, TargetError, look_up
 
@@ -75,7 +75,7 @@ def put(
         CancelationError: `is_cancelled` said so.
         OutputError: The file cannot be read.
     """
-    with _open(path) as file, _put_errors(None):
+    with open_file(path) as file, _put_errors(None):
         connection = connect(target, _look_up(target), min(deadline, time.monotonic() + _CONNECT_SECONDS))
         connection.timeout = _STALL_SECONDS
         sock = connection.sock  # once the answer is there, the connection may have let go of it
@@ -128,16 +128,6 @@ def _put_errors(watch: Watch | None) -> Generator[None]:
             watch.complain()
         cause = error.__cause__ or error  # urllib3 repeats itself around what the system says
         raise PutError(f"upload request failed: {str(cause) or type(cause).__name__}") from error
-
-
-@contextlib.contextmanager
-def _open(path: Path) -> Generator[BinaryIO]:
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise refuse_unreadable(path, error) from error
-    with file:
-        yield file
 
 
 class _Content:

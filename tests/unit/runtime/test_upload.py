@@ -1,6 +1,7 @@
 """One file's upload, to a real HTTP server."""
 
 import gc
+import os
 import socket
 import threading
 import tracemalloc
@@ -284,6 +285,13 @@ def test_a_cancel_ends_the_pause_between_two_tries(receiver: PutReceiver, file: 
 def test_a_file_that_is_gone_is_told(receiver: PutReceiver, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"the file .*gone\.png cannot be read: No such file"):
         upload(f"{receiver.url}/gone", tmp_path / "gone.png")
+
+
+def test_a_pipe_is_not_waited_for(receiver: PutReceiver, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(OutputError, match=r"the file .*pipe cannot be read: it is no regular file"):
+        upload(f"{receiver.url}/pipe", tmp_path / "pipe")
 
 
 def test_a_large_file_is_never_in_memory(receiver: PutReceiver, tmp_path: Path) -> None:
