@@ -13,6 +13,7 @@ import typer
 
 from servekit.server.early import exit_on_sigterm
 from servekit_cli.border import EXIT_CODES, INTERRUPTED, guard, guard_stdout
+from servekit_cli.streams import open_standard_streams
 
 __all__ = ["COMMANDS", "main", "make_app"]
 
@@ -62,6 +63,7 @@ _SETTINGS: Final = {
 
 def main() -> None:
     """Run `servekit` with the arguments of the process, and exit."""
+    open_standard_streams()
     arguments = sys.argv[1:]
     wanted = next((argument for argument in arguments if not argument.startswith("-")), None)
     if wanted == "serve":
