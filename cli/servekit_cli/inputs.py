@@ -239,8 +239,14 @@ def _find_file(path: str, option: str) -> Path:
     _refuse_no_name(path, option)
     file = Path(path).expanduser()
     if not file.is_file():
-        raise UsageError(_no_such_file(path, option, "is a folder" if file.is_dir() else "does not exist"))
+        raise UsageError(_no_such_file(path, option, _say_what_it_is(file)))
     return file.absolute()
+
+
+def _say_what_it_is(file: Path) -> str:
+    if file.is_dir():
+        return "is a folder"
+    return "is no regular file" if file.exists() else "does not exist"
 
 
 def _read_text(path: str, option: str) -> str:

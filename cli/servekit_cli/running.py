@@ -136,7 +136,9 @@ async def _open_pool(spec: Spec, python: Path, observer: "_Observer") -> AsyncGe
         grace_seconds = min(serve.shutdown_grace, _TEARDOWN_SECONDS)
     except asyncio.CancelledError:
         observer.progress.update("Stopping")
-        grace_seconds = serve.cancel_grace
+        task = asyncio.current_task()
+        is_urgent = task is not None and task.cancelling() > 1  # by a second Ctrl-C, which wants no waiting
+        grace_seconds = 0.0 if is_urgent else serve.cancel_grace
         raise
     except SetupError as error:
         raise add_package_hint(error) from None

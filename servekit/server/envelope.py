@@ -61,8 +61,9 @@ OWN_ENVELOPES: Final = EnvelopeRules(msgspec.json.Decoder(Envelope).decode, is_s
 
 _KEYS = frozenset(Envelope.__struct_fields__)
 _NO_PREFIX = "storing output files elsewhere is not supported yet; they come inside the answer"
-_ID = re.compile(r"[A-Za-z0-9._~:=+@,-]{1,128}")
-"""What may stand in a URL's path as it is and needs no escape in JSON or a header; base64 and URNs are among it."""
+_ID = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._~:=+@,-]{1,128}")
+"""What may stand in a URL's path as it is and needs no escape in JSON or a header; base64 and URNs are among it.
+Clients take `.` and `..` out of a path, so these can be no ids."""
 _PLACE = re.compile(r" - at `\$(.*)`$")
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 
@@ -111,7 +112,8 @@ def check_id(name: str, loc: list[str | int]) -> str:
         Refusal: It cannot.
     """
     if _ID.fullmatch(name) is None:
-        message = "an id has 1 to 128 characters, each a letter (A to Z, a to z), a digit or one of - _ . ~ : = + @ ,"
+        characters = "each a letter (A to Z, a to z), a digit or one of - _ . ~ : = + @ ,"
+        message = f"an id has 1 to 128 characters, {characters} and is neither . nor .."
         raise Refusal.invalid(loc, message, name[:200])
     return name
 

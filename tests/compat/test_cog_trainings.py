@@ -128,7 +128,7 @@ def test_a_servekit_yaml_names_no_trainer(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_train_is_refused(tmp_path: Path, reference: str, message: str) -> None:
-    root = write_project(tmp_path, WITH_CLASS)
+    root = write_project(tmp_path / "project", WITH_CLASS)
     (root / "train.py").write_text('AAA = "text"\ndef train(n: int) -> int: ...\n')
 
     with importable_cog(), pytest.raises(PredictorError, match=message):

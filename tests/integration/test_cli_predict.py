@@ -431,6 +431,38 @@ def test_a_second_interrupt_leaves_nothing_behind(write: Write) -> None:
     assert list((root.parent / "temporary").iterdir()) == []
 
 
+def test_a_second_interrupt_ends_code_that_does_not_stop(write: Write) -> None:
+    code = """
+        import pathlib, threading, time
+        from servekit import current_scope
+
+        def watch(scope):
+            while not scope.cancelled:
+                time.sleep(0.01)
+            pathlib.Path("is-to-stop").touch()
+
+        class Predictor:
+            def predict(self) -> int:
+                threading.Thread(target=watch, args=[current_scope()], daemon=True).start()
+                print("waiting", flush=True)
+                time.sleep(600)
+    """
+    root = write(code, "serve: {cancel_grace: 10m}\n")
+
+    with start() as process:
+        read_until(process.stderr, "waiting\n")
+        process.send_signal(signal.SIGINT)
+        for _ in range(2000):
+            if (root / "is-to-stop").exists():
+                break
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=SECONDS)
+
+    assert process.returncode == 130
+    assert list((root.parent / "temporary").iterdir()) == []
+
+
 def test_a_full_disk_behind_stdout_is_told_plainly(write: Write) -> None:
     write("class Predictor:\n    def predict(self) -> int: return 1")
 

@@ -31,7 +31,7 @@ CODE = """
             print("begun")
             if act == "say":
                 # In the middle of whatever goes on: straight into the socket to the server.
-                wire = socket.socket(fileno=os.dup(int(sys.argv[3])))
+                wire = socket.socket(fileno=os.dup(int(sys.argv[2])))
                 wire.setblocking(True)
                 wire.sendall(bytes.fromhex(data))
                 wire.shutdown(socket.SHUT_RDWR)

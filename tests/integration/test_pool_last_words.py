@@ -21,7 +21,7 @@ WITH_A_CHILD = """
     import ctypes, os, signal, socket, sys, time
     from pathlib import Path
     def go_without_a_socket():
-        socket.socket(fileno=int(sys.argv[3])).shutdown(socket.SHUT_RDWR)
+        socket.socket(fileno=int(sys.argv[2])).shutdown(socket.SHUT_RDWR)
         while True:
             try:
                 time.sleep(0.01)

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from serving import DEADLINE_SECONDS, Server, StartServer, wait_until
 
-TAKES_A_FILE = """
+KEEPS_A_FILE = """
+import time
 import servekit
-
-def predict(file: servekit.Path) -> str:
-    return str(file)
+def predict(file: servekit.Path) -> None:
+    print(file)
+    while True:
+        time.sleep(0.01)
 """
 
 
@@ -62,11 +64,18 @@ def test_sigterm_while_the_predictor_is_still_imported_ends_the_server_with_0(
 
 
 def start_in(start_server: StartServer, root: Path, temporary: Path) -> Server:
-    (root / "predict.py").write_text(TAKES_A_FILE)
+    (root / "predict.py").write_text(KEEPS_A_FILE)
     (root / "servekit.yaml").write_text("predictor: predict.py:predict\n")
     module = (sys.executable, "-m", "servekit.server")
     server = start_server.adopt(
-        root, "env", f"TMPDIR={temporary}", *module, f"--spec={root}", "--host=127.0.0.1", "--port=0"
+        root,
+        "env",
+        f"TMPDIR={temporary}",
+        *module,
+        f"--spec={root}",
+        "--host=127.0.0.1",
+        "--port=0",
+        "--shutdown-grace=0.1",
     )
     server.wait_until_ready()
     return server
@@ -74,7 +83,9 @@ def start_in(start_server: StartServer, root: Path, temporary: Path) -> Server:
 
 def upload(server: Server) -> Path:
     with server.client() as client:
-        return Path(client.post("/predictions", files={"file": b"abc"}).json()["output"])
+        made = client.post("/predictions", files={"file": b"abc"}, headers={"prefer": "respond-async"}).json()
+        wait_until(lambda: client.get(f"/predictions/{made['id']}").json()["logs"].endswith("\n"))
+        return Path(client.get(f"/predictions/{made['id']}").json()["logs"].strip())
 
 
 def test_what_a_killed_server_has_left_the_next_one_removes(start_server: StartServer, tmp_path: Path) -> None:

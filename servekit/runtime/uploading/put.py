@@ -24,6 +24,9 @@ from servekit.runtime.targets import Target, TargetError, look_up
 __all__ = ["Answer", "PutError", "put"]
 
 _CHUNK_BYTES: Final = 64 * 1024
+_MAX_SHOWN: Final = 300
+"""Characters of an error that are shown."""
+
 _MAX_REST_BYTES: Final = 64 * 1024
 _CONNECT_SECONDS: Final = 4.0
 """A connection that is being made cannot be cut, so this is less than a canceled prediction has by default."""
@@ -127,7 +130,13 @@ def _put_errors(watch: Watch | None) -> Generator[None]:
         if watch is not None:
             watch.complain()
         cause = error.__cause__ or error  # urllib3 repeats itself around what the system says
-        raise PutError(f"upload request failed: {str(cause) or type(cause).__name__}") from error
+        raise PutError(f"upload request failed: {_show(cause)}") from error
+
+
+def _show(error: BaseException) -> str:
+    """Say what an error is; it may hold whatever the receiver has sent."""
+    text = str(error)[:_MAX_SHOWN]
+    return (text if text.isprintable() else repr(text)) or type(error).__name__
 
 
 class _Content:

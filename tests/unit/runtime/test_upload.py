@@ -184,7 +184,7 @@ def test_an_answer_that_is_no_http_is_a_failure(file: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as thread:
         thread.submit(answer_nonsense, listener)
 
-        with pytest.raises(UploadError, match=r"upload request failed: SSH-2\.0"):
+        with pytest.raises(UploadError, match=r"upload request failed: 'SSH-2\.0"):
             upload(f"http://127.0.0.1:{listener.getsockname()[1]}/x", file, retries=0)
 
 

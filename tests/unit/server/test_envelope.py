@@ -124,7 +124,7 @@ def test_proper_ids_are_taken(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "x" * 129, "a/b", "a b", "ä", "a\n", "a\x00", "%2f", "../x", 'a"b', "a\\b", "a?b", "a#b"]
+    "name", ["", ".", "..", "x" * 129, "a/b", "a b", "ä", "a\n", "a\x00", "%2f", "../x", 'a"b', "a\\b", "a?b", "a#b"]
 )
 def test_other_ids_are_answered_422(name: str) -> None:
     with pytest.raises(Refusal) as caught:
