@@ -162,6 +162,7 @@ class ThreadBridge(Generic[_T]):
         waiter: asyncio.Future[None] = self._loop.create_future()
         self._waiters.append(waiter)
         try:
+            self._producer.is_woken = False
             self._producer.idle = True
             if not is_over():
                 self._producer.open_gate()  # it may be pausing until we are here

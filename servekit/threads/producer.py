@@ -47,6 +47,7 @@ class Producer(Generic[_T]):
     Attributes:
         items: What was produced and not taken. The consumer takes from the left.
         idle: The consumer waits for items, and wants to be woken. So it does before the first.
+        is_woken: While it was idle, something that was put has woken it. The next item hands over all the same.
         full: The producer waits for room, and wants the gate opened.
         ended: Nothing comes after what is in `items` when this is seen.
         error: What ended it.
@@ -72,6 +73,7 @@ class Producer(Generic[_T]):
 
         self.items: deque[_T] = deque()
         self.idle = True
+        self.is_woken = False
         self.full = False
         self.ended = False
         self.error: BaseException | None = None
@@ -125,8 +127,8 @@ class Producer(Generic[_T]):
     def put(self, item: _T) -> None:
         """Leave an item between those of the iterable, from inside a step of it. It does not wait for room."""
         self.items.append(item)
-        if self.idle:
-            self.idle = False  # or else each item would wake the consumer until it has come to run
+        if self.idle and not self.is_woken:
+            self.is_woken = True  # or else each of many would wake the consumer until that comes to run
             self._call_loop()
 
     def run(self) -> None:
