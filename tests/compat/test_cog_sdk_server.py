@@ -1,17 +1,14 @@
 """`python -m cog.server.http`: the SDK over HTTP, from a server that was started the way Cog's is."""
 
 import signal
-import sys
 from collections.abc import Generator
-from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
-from cog_projects import write_cog_project
+from cog_projects import run_cog_program, write_cog_project
 from serving import Server
 
-from servekit.compat.importing import add_cog_to_environment
 from servekit.server.cog_program import main
 
 CODE = """
@@ -31,13 +28,7 @@ CODE = """
 def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
     root = tmp_path_factory.mktemp("project")
     write_cog_project(root, CODE)
-    arguments = "--host 127.0.0.1 --await-explicit-shutdown true --x-mode predict --threads 4"
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in add_cog_to_environment({"PORT": "0"}).items():
-            patch.setenv(name, value)
-        server = Server(root, "sh", "-c", f"cd {root} && exec {sys.executable} -m cog.server.http {arguments}")
-    with closing(server):
-        server.wait_until_ready()
+    with run_cog_program(root, "--await-explicit-shutdown true --x-mode predict --threads 4") as server:
         yield server
 
 

@@ -6,15 +6,15 @@ import sys
 import sysconfig
 import textwrap
 from collections.abc import Generator
-from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
+from cog_projects import run_cog_program
 from receiver import run_receiver
 from serving import Server
 
-from servekit.compat.importing import add_cog_to_environment, importable_cog
+from servekit.compat.importing import importable_cog
 from servekit.compat.predictor import load_cog_trainer
 from servekit.errors import InputError, PredictorError, UsageError
 from servekit.server.describe import describe
@@ -148,14 +148,8 @@ def test_an_image_tells_what_its_training_takes(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
     root = write_project(tmp_path_factory.mktemp("project"), WITH_CLASS)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in add_cog_to_environment({"PORT": "0"}).items():
-            patch.setenv(name, value)
-        variables = "SERVEKIT_WEBHOOK_ALLOW_PRIVATE=1 SERVEKIT_CANCEL_GRACE=10"
-        program = f"{sys.executable} -m cog.server.http --host 127.0.0.1 --x-mode train"
-        server = Server(root, "sh", "-c", f"cd {root} && exec env {variables} {program}")
-    with closing(server):
-        server.wait_until_ready()
+    variables = {"SERVEKIT_WEBHOOK_ALLOW_PRIVATE": "1", "SERVEKIT_CANCEL_GRACE": "10"}
+    with run_cog_program(root, "--x-mode train", **variables) as server:
         yield server
 
 

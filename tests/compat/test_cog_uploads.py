@@ -1,19 +1,13 @@
 """`--upload-url`: files of outputs are put to a receiver, and are URLs in the answer."""
 
-import os
 import re
-import sys
 from collections.abc import Generator
-from contextlib import closing
 from typing import Any
 
 import httpx
 import pytest
-from cog_projects import write_cog_project
+from cog_projects import run_cog_program, write_cog_project
 from put_receiver import PutReceiver, run_put_receiver
-from serving import Server
-
-from servekit.compat.importing import add_cog_to_environment
 
 CODE = """
     import pathlib, tempfile
@@ -56,15 +50,8 @@ def client(kind: str, receiver: PutReceiver, tmp_path_factory: pytest.TempPathFa
     root = tmp_path_factory.mktemp("project")
     output, body = KINDS[kind]
     write_cog_project(root, CODE.format(output=output, body=body))
-    arguments = f"--host 127.0.0.1 --upload-url {receiver.url}/{kind}/"
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in add_cog_to_environment({**os.environ, "PORT": "0"}).items():
-            patch.setenv(name, value)
-        server = Server(root, "sh", "-c", f"cd {root} && exec {sys.executable} -m cog.server.http {arguments}")
-    with closing(server):
-        server.wait_until_ready()
-        with server.client() as client:
-            yield client
+    with run_cog_program(root, f"--upload-url {receiver.url}/{kind}/") as server, server.client() as client:
+        yield client
 
 
 def predict(client: httpx.Client, names: str) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from serving import Server
 
+from servekit.compat.importing import add_cog_to_environment
 from servekit.spec import Spec, load_spec
 
-__all__ = ["serve_cog_project", "write_cog_project"]
+__all__ = ["run_cog_program", "serve_cog_project", "write_cog_project"]
 
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -32,4 +33,14 @@ def serve_cog_project(root: Path, code: str, **environment: str) -> Generator[Se
     program = [sys.executable, "-P", "-m", "servekit.server", f"--spec={root}", "--host=127.0.0.1", "--port=0"]
     server = Server(root, "env", *variables, *program)
     with closing(server):
+        yield server
+
+
+@contextmanager
+def run_cog_program(root: Path, arguments: str = "", **environment: str) -> Generator[Server]:
+    """Serve a project the way Cog's users do, by `python -m cog.server.http`, and wait until it is ready."""
+    variables = [f"{name}={value}" for name, value in add_cog_to_environment({"PORT": "0", **environment}).items()]
+    program = f"cd {root} && exec {sys.executable} -m cog.server.http --host 127.0.0.1 {arguments}"
+    with closing(Server(root, "env", *variables, "sh", "-c", program)) as server:
+        server.wait_until_ready()
         yield server
