@@ -41,11 +41,8 @@ def main(arguments: list[str]) -> None:
     # Ctrl-C in a terminal reaches the whole process group; the server decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner, routed_output():
-        is_lost = runner.run(_serve(settings, connection))
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Threads that the model started must not keep a worker alive that is done.
-    os._exit(LOST_CONNECTION if is_lost else 0)
+        runner.run(_serve(settings, connection))
+    _leave(0)
 
 
 def _write_stacks_into(pipe: int) -> None:
@@ -54,8 +51,8 @@ def _write_stacks_into(pipe: int) -> None:
         faulthandler.register(STACK_SIGNAL, file=pipe, all_threads=True)
 
 
-async def _serve(settings: WorkerSettings, connection: socket.socket) -> bool:
-    """Work until the end, and return whether that came by the loss of the connection."""
+async def _serve(settings: WorkerSettings, connection: socket.socket) -> None:
+    """Work until the end; should that come by the loss of the connection, end the process."""
     is_lost = False
 
     def on_closed() -> None:
@@ -71,7 +68,16 @@ async def _serve(settings: WorkerSettings, connection: socket.socket) -> bool:
     await worker.closed.wait()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(link.closed(), _FAREWELL_SECONDS)
-    return is_lost
+    if is_lost:
+        # Here, since the loop cannot be closed if the model has closed the loop's own sockets as well.
+        _leave(LOST_CONNECTION)
+
+
+def _leave(code: int) -> None:
+    """End the process. Threads that the model started must not keep a worker alive that is done."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
