@@ -138,6 +138,13 @@ class Server:
             self._path(name), lambda posts: any(each.prediction["status"] in over for each in posts)
         )
 
+    def posts_of_all(self, name: str, *statuses: str) -> list[Post]:
+        """Wait until each of the statuses was told, in whatever order, and return what came till then."""
+        wanted = set(statuses)
+        return self.receiver.wait(
+            self._path(name), lambda posts: wanted <= {each.prediction["status"] for each in posts}
+        )
+
     def posts_so_far(self, name: str) -> list[Post]:
         """Return what came to the path."""
         return self.receiver.at(self._path(name))
