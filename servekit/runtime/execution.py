@@ -1,4 +1,4 @@
-"""One prediction inside a worker: its input decoded, its scope opened, its `predict` run, its end told.
+"""One prediction that runs alone: its input decoded, its scope opened, its `predict` run.
 
 The four kinds of `predict` end in the same `Completed` message. A plain function does all of its
 work in one thread and needs no task on the loop; the other three have a task on the worker's loop.
@@ -18,51 +18,21 @@ import asyncio
 import contextvars
 import inspect
 import itertools
-import os
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
-import msgspec
-
-from servekit.errors import CancelationError, InputError, OutputError, UploadError
+from servekit.errors import CancelationError
 from servekit.output_files import FileMetError
-from servekit.runtime.failure import author_traceback, describe
-from servekit.runtime.files import FileSource
+from servekit.runtime.assignment import Assignment, Surroundings
 from servekit.runtime.interrupt import ThreadInterrupt
-from servekit.runtime.logs import PredictionSink
-from servekit.runtime.outputs import OutputWriter
-from servekit.runtime.protocol import Completed, Log, Metric, Outputs, Run, ToServer
-from servekit.runtime.settings import WorkerSettings
-from servekit.runtime.text import clean
-from servekit.runtime.uploading.outputs import UploadedFiles
-from servekit.scope import Scope, adopt_threads, enter_scope, release_threads
-from servekit.signature import Signature
-from servekit.threads import ContextThreadPoolExecutor, ThreadBridge
+from servekit.runtime.protocol import Log, Metric, Outputs, Run
+from servekit.scope import adopt_threads, enter_scope
+from servekit.threads import ThreadBridge
 
-__all__ = ["Execution", "Surroundings"]
+__all__ = ["Execution"]
 
 _T = TypeVar("_T")
-
-
-class Surroundings(Protocol):
-    """What a prediction needs of its worker."""
-
-    adopts_threads: bool
-    settings: WorkerSettings
-    signature: Signature
-    predict: Callable[..., Any]
-    executor: ContextThreadPoolExecutor
-
-    def post(self, message: ToServer) -> None:
-        """Send a message to the server; callable from any thread."""
-
-    async def drained(self) -> None:
-        """Wait until the server has taken most of what was posted."""
-
-    def ended(self, key: int) -> None:
-        """Take note of a prediction's end; callable from any thread."""
 
 
 _YIELD_TO_LOOP_EVERY = 64
@@ -80,38 +50,26 @@ class Execution:
 
     def __init__(self, worker: Surroundings, run: Run) -> None:
         self._worker = worker
-        self._run = run
+        self._key = run.key
+        self._assignment = Assignment(worker, run, self._post)
+        self._scope = self._assignment.scope
+        self._outputs = self._assignment.outputs
         self._interrupt = ThreadInterrupt()
-        self._sink = PredictionSink(run.key, self._post, worker.settings.max_logs)
-        self._scope = Scope(
-            run.id,
-            sink=self._sink,
-            directory=f"{worker.settings.directory}/{run.key}",
-            context=None if run.context is None else msgspec.json.decode(run.context),
-            deadline=run.deadline,
-        )
         self._task: asyncio.Task[None] | None = None
         self._task_began = False
         self._bridge: ThreadBridge[bytes | Log | Metric] | None = None
         self._bridge_thread: int | None = None
         self._has_notes = False
         self._resumed: asyncio.Future[None] | None = None  # there while it is paused
-        self._started_at = time.perf_counter()
-        upload = worker.settings.upload
-        self._outputs = OutputWriter(
-            worker.signature,
-            worker.settings.max_output,
-            None if upload is None else UploadedFiles(upload, self._scope),
-        )
 
     # ------------------------------------------------------------------ for the worker
 
     def start(self) -> None:
         """Begin, in a Context that holds nothing but this prediction's scope."""
         context = contextvars.Context()
-        context.run(enter_scope, self._scope, self._sink)
+        context.run(enter_scope, self._scope, self._assignment.sink)
         if self._worker.adopts_threads:
-            adopt_threads(self._scope, self._sink)
+            adopt_threads(self._scope, self._assignment.sink)
         signature = self._worker.signature
         if not signature.is_async and not signature.streams:
             self._worker.executor.submit(context.run, self._in_thread)
@@ -157,13 +115,13 @@ class Execution:
         try:
             self._interrupt.enter()
             try:
-                output = self._outputs.write(self._collect(self._worker.predict(**self._decode())))
+                output = self._outputs.write(self._collect(self._worker.predict(**self._assignment.decode())))
             finally:
                 self._interrupt.leave()
         except BaseException as error:  # noqa: BLE001 - the border to the author's code; it becomes the prediction's error
-            self._fail(error)
+            self._assignment.fail(error)
         else:
-            self._succeed(output)
+            self._assignment.succeed(output)
 
     async def _in_task(self, body: Coroutine[Any, Any, bytes | None]) -> None:
         self._task_began = True
@@ -173,9 +131,9 @@ class Execution:
                 raise CancelationError
             output = await body
         except BaseException as error:  # noqa: BLE001 - the border to the author's code
-            self._fail(error)
+            self._assignment.fail(error)
         else:
-            self._succeed(output)
+            self._assignment.succeed(output)
 
     async def _value_from_task(self) -> bytes:
         arguments = await self._decode_off_loop()
@@ -200,7 +158,7 @@ class Execution:
                     encoded = None
                 if encoded is None:
                     encoded = await self._in_executor(outputs.write_with_files, item)
-                self._worker.post(Outputs(self._run.key, [encoded]))
+                self._worker.post(Outputs(self._key, [encoded]))
                 if outputs.count % _YIELD_TO_LOOP_EVERY == 1 or len(encoded) > _LARGE_ITEM_BYTES:
                     await self._may_go_on()
                 elif self._resumed is not None:
@@ -234,18 +192,18 @@ class Execution:
     def _in_messages(self, items: list[bytes | Log | Metric]) -> Iterator[Outputs | Log | Metric]:
         """Put items together into messages, up to the next thing that was logged or measured between them."""
         if not self._has_notes:
-            yield Outputs(self._run.key, cast("list[bytes]", items))
+            yield Outputs(self._key, cast("list[bytes]", items))
             return
         for kind, group in itertools.groupby(items, type):
             if kind is bytes:
-                yield Outputs(self._run.key, cast("list[bytes]", list(group)))
+                yield Outputs(self._key, cast("list[bytes]", list(group)))
             else:
                 yield from cast("Iterator[Log | Metric]", group)
 
     def _steps(self) -> Iterator[bytes]:
         """A generator's items, encoded in its own thread."""
         self._bridge_thread = threading.get_ident()
-        items = iter(self._worker.predict(**self._decode()))
+        items = iter(self._worker.predict(**self._assignment.decode()))
         try:
             for item in items:
                 yield self._outputs.write(item)
@@ -256,22 +214,10 @@ class Execution:
 
     # ------------------------------------------------------------------ steps
 
-    def _decode(self) -> dict[str, Any]:
-        signature = self._worker.signature
-        files = None
-        if signature.uses_files:
-            files = FileSource(
-                self._scope.temp_dir,
-                {token: os.fsdecode(path) for token, path in (self._run.uploads or {}).items()},
-                self._worker.settings.fetch,
-                lambda: self._scope.cancelled,
-            )
-        return signature.decode_input(self._run.input, files)
-
     async def _decode_off_loop(self) -> dict[str, Any]:
         if self._worker.signature.uses_files:
-            return await self._in_executor(self._decode)
-        return self._decode()
+            return await self._in_executor(self._assignment.decode)
+        return self._assignment.decode()
 
     async def _in_executor(self, function: Callable[..., _T], *arguments: Any) -> _T:
         """Run a step that may touch files in a thread, under a copy of the prediction's Context."""
@@ -300,47 +246,3 @@ class Execution:
         assert self._bridge is not None
         self._has_notes = True
         self._bridge.put(message)
-
-    # ------------------------------------------------------------------ ends
-
-    def _succeed(self, output: bytes | None) -> None:
-        if self._scope.cancelled and self._worker.signature.keeps_canceled:
-            self._finish(Completed(self._run.key, "canceled", self._elapsed()))
-        else:
-            self._finish(Completed(self._run.key, "succeeded", self._elapsed(), output))
-
-    def _fail(self, error: BaseException) -> None:
-        try:
-            completed = self._explain(error)
-        except Exception:  # noqa: BLE001 - one of our errors that the author made, or changed, and that does not hold
-            completed = self._explain_foreign(error)
-        self._finish(completed)
-
-    def _explain(self, error: BaseException) -> Completed:
-        key, elapsed = self._run.key, self._elapsed()
-        if self._scope.cancelled and isinstance(error, CancelationError | asyncio.CancelledError | GeneratorExit):
-            return Completed(key, "canceled", elapsed)
-        if isinstance(error, InputError):
-            problems = msgspec.json.encode(error.problems)
-            return Completed(key, "failed", elapsed, error=clean(str(error)), problems=problems)
-        if isinstance(error, UploadError):
-            return Completed(key, "failed", elapsed, error=clean(str(error)))
-        if isinstance(error, OutputError):
-            return Completed(key, "failed", elapsed, error=clean(f"the output does not fit: {error}"))
-        return self._explain_foreign(error)
-
-    def _explain_foreign(self, error: BaseException) -> Completed:
-        return Completed(
-            self._run.key, "failed", self._elapsed(), error=describe(error), traceback=author_traceback(error)
-        )
-
-    def _finish(self, completed: Completed) -> None:
-        self._sink.close()
-        if self._worker.adopts_threads:
-            release_threads(self._scope)
-        completed.has_files = self._scope.has_files
-        self._worker.post(completed)
-        self._worker.ended(self._run.key)
-
-    def _elapsed(self) -> float:
-        return time.perf_counter() - self._started_at

@@ -24,6 +24,7 @@ class Model:
         uses_files: Inputs or outputs hold files.
         has_secrets: Inputs hold secrets.
         has_healthcheck: The predictor has a healthcheck of its own.
+        batch_size: How many predictions one call takes at most; None if each gets a call of its own.
     """
 
     input_schema: dict[str, Any]
@@ -34,6 +35,7 @@ class Model:
     uses_files: bool
     has_secrets: bool
     has_healthcheck: bool
+    batch_size: int | None = None
 
     @classmethod
     def from_message(cls, loaded: Loaded) -> "Model":

@@ -64,7 +64,8 @@ class Setup(Message, tag=0):
 class Run(Message, tag=1):
     """Run a prediction; the server holds a slot for it.
 
-    `context` is a JSON object; `uploads` gives the path, as the file system has it, of each upload token.
+    `context` is a JSON object; `uploads` gives the path, as the file system has it, of each upload token. Of two
+    that wait in the worker, the one with the lower `rank` goes first.
     """
 
     key: int
@@ -73,6 +74,7 @@ class Run(Message, tag=1):
     context: bytes | None = None
     deadline: float | None = None
     uploads: dict[str, bytes] | None = None
+    rank: float = 0.0
 
 
 class Cancel(Message, tag=2):
@@ -115,7 +117,10 @@ ToWorker = Setup | Run | Cancel | Pause | Resume | HealthCheck | Shutdown | Ping
 
 
 class Loaded(Message, tag=0):
-    """The predictor was imported and its signature read; `setup` has not run."""
+    """The predictor was imported and its signature read; `setup` has not run.
+
+    `batch_size` is how many predictions one call of `predict` takes at most; None if each gets a call of its own.
+    """
 
     input_schema: bytes
     output_schema: bytes
@@ -125,6 +130,7 @@ class Loaded(Message, tag=0):
     uses_files: bool
     has_secrets: bool
     has_healthcheck: bool
+    batch_size: int | None = None
 
 
 class Ready(Message, tag=1):
@@ -169,7 +175,7 @@ class Completed(Message, tag=6):
     """The end of a prediction: nothing follows for its key, and its slot is free.
 
     `problems` is the JSON list of an `InputError`; `traceback` shows the author's frames; `has_files`
-    says that it has a folder of temporary files.
+    says that it has a folder of temporary files; `batch_size` says with how many it ran, itself included.
     """
 
     key: int
@@ -180,6 +186,7 @@ class Completed(Message, tag=6):
     traceback: str | None = None
     problems: bytes | None = None
     has_files: bool = False
+    batch_size: int | None = None
 
 
 class Health(Message, tag=7):
