@@ -7,9 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from servekit.batching import batch
     from servekit.errors import CancelationError, NoScopeError, ServekitError
     from servekit.predictor import BasePredictor, Input
-    from servekit.scope import Scope, current_scope
+    from servekit.scope import Scope, current_scope, current_scopes
     from servekit.threads import (
         ContextThreadPoolExecutor,
         async_generator_from_thread,
@@ -17,13 +18,15 @@ if TYPE_CHECKING:
         parallel,
         propagate,
     )
-    from servekit.types import AsyncConcatenateIterator, ConcatenateIterator, File, Path, Secret
+    from servekit.types import END, AsyncConcatenateIterator, Batch, ConcatenateIterator, File, Path, Secret
 
     __version__: str
 
 __all__ = [
+    "END",
     "AsyncConcatenateIterator",
     "BasePredictor",
+    "Batch",
     "CancelationError",
     "ConcatenateIterator",
     "ContextThreadPoolExecutor",
@@ -37,17 +40,20 @@ __all__ = [
     "__version__",
     "async_generator_from_thread",
     "asyncify",
+    "batch",
     "current_scope",
+    "current_scopes",
     "parallel",
     "propagate",
 ]
 
 _HOMES = {
+    "batching": ("batch",),
     "errors": ("CancelationError", "NoScopeError", "ServekitError"),
     "predictor": ("BasePredictor", "Input"),
-    "scope": ("Scope", "current_scope"),
+    "scope": ("Scope", "current_scope", "current_scopes"),
     "threads": ("ContextThreadPoolExecutor", "async_generator_from_thread", "asyncify", "parallel", "propagate"),
-    "types": ("AsyncConcatenateIterator", "ConcatenateIterator", "File", "Path", "Secret"),
+    "types": ("END", "AsyncConcatenateIterator", "Batch", "ConcatenateIterator", "File", "Path", "Secret"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

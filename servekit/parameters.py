@@ -20,7 +20,6 @@ from servekit.annotations import (
     SchemaGenerator,
     accepts_none,
     narrow,
-    read_hints,
     show_annotation,
     show_reason,
 )
@@ -51,13 +50,20 @@ class Parameter:
     is_file: bool = False
 
 
-def read_parameters(predict: Callable[..., Any], where: str, reading: Reading = OWN) -> list[Parameter]:
+def read_parameters(
+    predict: Callable[..., Any], hints: Mapping[str, Any], where: str, reading: Reading = OWN
+) -> list[Parameter]:
     """Read the parameters of a function that takes them by name, in the way of its dialect.
+
+    Args:
+        predict: The function.
+        hints: Its annotations.
+        where: What to name in a `SignatureError`.
+        reading: The way of its dialect.
 
     Raises:
         SignatureError: A parameter cannot be used; the message names it, says why and what works.
     """
-    hints = read_hints(predict, where)
     return [_read_one(each, hints, where, reading) for each in inspect.signature(predict).parameters.values()]
 
 
@@ -65,6 +71,7 @@ class InputDecoder:
     """Decodes inputs for one list of parameters.
 
     Attributes:
+        names: The parameters' names, in their order.
         schema: The JSON Schema of an input.
         has_secrets: Whether an input may hold a secret, at any depth.
         uses_files: Whether an input may name a file, at any depth.
@@ -76,7 +83,7 @@ class InputDecoder:
     """
 
     def __init__(self, parameters: list[Parameter], where: str, *, drops_unknown: bool = False) -> None:
-        self._names = [each.name for each in parameters]
+        self.names = [each.name for each in parameters]
         self._drops_unknown = drops_unknown
         model = _make_model([_check_alone(each, where) for each in parameters], "allow" if drops_unknown else "forbid")
         self.schema = _make_schema(model)
@@ -90,11 +97,11 @@ class InputDecoder:
         try:
             model = self._validate(raw, context={"files": files})
         except pydantic.ValidationError as error:
-            raise InputError(explain_input(error, raw, self._names, self._redactor)) from error
+            raise InputError(explain_input(error, raw, self.names, self._redactor)) from error
         if self._drops_unknown and model.__pydantic_extra__:
             _tell_of_dropped(model.__pydantic_extra__)
         # pydantic fills a model in the order of its fields.
-        return dict(zip(self._names, model.__dict__.values(), strict=True))
+        return dict(zip(self.names, model.__dict__.values(), strict=True))
 
 
 def _tell_of_dropped(names: Iterable[str]) -> None:

@@ -26,8 +26,10 @@ __all__ = [
     "adopt_threads",
     "bind_sink",
     "current_scope",
+    "current_scopes",
     "current_sink",
     "enter_scope",
+    "enter_scopes",
     "redirected",
     "release_threads",
 ]
@@ -141,6 +143,23 @@ class Scope:
             self._sink.metric(name, value, mode)
             self._metrics[name] = merged
 
+    @contextmanager
+    def active(self) -> Generator[None]:
+        """Make this the current scope until the block ends, so that what is printed there goes to its prediction.
+
+        For code that works for several predictions and comes to what is one's alone:
+
+            for scope, text in zip(current_scopes(), texts):
+                with scope.active():
+                    print("a line in this prediction's logs")
+        """
+        tokens = _scope.set(self), _sink.set(self._sink)
+        try:
+            yield
+        finally:
+            _scope.reset(tokens[0])
+            _sink.reset(tokens[1])
+
     def attached(self, kind: type[_T]) -> _T:
         """Return this prediction's one object of a class, made without arguments at the first call.
 
@@ -192,6 +211,7 @@ def _merge_metric(old: Any, name: str, value: Any, mode: MetricMode) -> Any:
 
 
 _scope: ContextVar[Scope] = ContextVar("servekit_scope")
+_scopes: ContextVar[tuple[Scope, ...]] = ContextVar("servekit_scopes")
 _sink: ContextVar[EventSink] = ContextVar("servekit_sink")
 _adopter: tuple[Scope, EventSink] | None = None
 """The prediction that code without a Context of any prediction works for."""
@@ -209,12 +229,38 @@ def current_scope() -> Scope:
         adopter = _adopter
         if adopter is not None:
             return adopter[0]
+        if _scopes.get(None) is not None:
+            raise NoScopeError(_IN_A_BATCH) from None
         message = (
             "there is no prediction here. current_scope() works inside predict() and what it calls; "
             "a thread of your own does not see it. Wrap its function in servekit.propagate(fn), "
             "or use servekit.ContextThreadPoolExecutor or servekit.parallel."
         )
         raise NoScopeError(message) from None
+
+
+_IN_A_BATCH = (
+    "this code works for a batch of predictions, and no one of them is current. current_scopes() gives the scopes of "
+    "all, in the order of the inputs; `with scope.active():` makes one of them the current one."
+)
+
+
+def current_scopes() -> tuple[Scope, ...]:
+    """Return the scopes of all predictions that the calling code works for.
+
+    In a `predict` that takes batches these are as many as the inputs, in their order; elsewhere it is the one
+    that `current_scope` returns.
+
+    Raises:
+        NoScopeError: No prediction runs here.
+    """
+    scopes = _scopes.get(None)
+    return (current_scope(),) if scopes is None else scopes
+
+
+def enter_scopes(scopes: tuple[Scope, ...]) -> None:
+    """Make `scopes` those of this Context, in which none of them is current. Called once per call of a batch."""
+    _scopes.set(scopes)
 
 
 def enter_scope(scope: Scope, sink: EventSink) -> None:

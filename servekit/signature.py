@@ -8,10 +8,11 @@ predictor by the schemas alone (`servekit.schema`).
 import collections.abc
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, get_args, get_origin
 
 from servekit.annotations import read_hints, show_annotation
+from servekit.batching import unbatch
 from servekit.encoding import OutputEncoder
 from servekit.errors import SignatureError
 from servekit.jsonable import INLINE, JsonWriter
@@ -37,6 +38,7 @@ class Signature:
         has_secrets: Whether an input or output may hold a secret, at any depth.
         collects_iterators: Whether an iterator that is returned as a value is to be made a list.
         keeps_canceled: Whether a prediction that was asked to stop is canceled though it returns something after all.
+        is_batched: Whether a call of `predict` takes and gives a list with one value for each of several predictions.
     """
 
     input_schema: dict[str, Any]
@@ -48,8 +50,14 @@ class Signature:
     has_secrets: bool
     collects_iterators: bool
     keeps_canceled: bool
+    is_batched: bool
     _decoder: InputDecoder
     _encoder: OutputEncoder
+
+    @property
+    def input_names(self) -> list[str]:
+        """What the inputs are called, in their order."""
+        return self._decoder.names
 
     def decode_input(self, raw: bytes, files: FileResolver | None = None) -> dict[str, Any]:
         """Turn an input into the arguments for `predict`, with defaults filled in.
@@ -89,8 +97,9 @@ def inspect_signature(predict: Callable[..., Any], name: str, reading: Reading =
     Raises:
         SignatureError: Something about it cannot be used; the message names it, says why and what works.
     """
-    kind = _read_kind(predict, name, reading)
-    parameters = read_parameters(predict, name, reading)
+    hints, is_batched = _unbatch_hints(read_hints(predict, name), inspect.signature(predict).parameters, name)
+    kind = _read_kind(predict, hints, name, reading)
+    parameters = read_parameters(predict, hints, name, reading)
     decoder = InputDecoder(parameters, name, drops_unknown=reading.drops_unknown_inputs)
     encoder = OutputEncoder(kind.item, f"{name}: the output", sends_misfits=reading.sends_misfits)
     refuse_local_paths(encoder.schema, f"{name}: the output")
@@ -104,6 +113,7 @@ def inspect_signature(predict: Callable[..., Any], name: str, reading: Reading =
         has_secrets=decoder.has_secrets or Redactor(encoder.schema).has_secrets,
         collects_iterators=reading.collects_iterators,
         keeps_canceled=reading.keeps_canceled,
+        is_batched=is_batched,
         _decoder=decoder,
         _encoder=encoder,
     )
@@ -140,8 +150,50 @@ def is_stream(annotation: Any) -> bool:
     return (get_origin(annotation) or annotation) in _STREAMING
 
 
-def _read_kind(predict: Callable[..., Any], name: str, reading: Reading) -> _Kind:
-    hints = read_hints(predict, name)
+def _unbatch_hints(
+    hints: dict[str, Any], names: Mapping[str, inspect.Parameter], where: str
+) -> tuple[dict[str, Any], bool]:
+    """Return the annotations as they are for one prediction, and whether `predict` takes batches of them."""
+    single = dict(hints)
+    batched = [name for name in names if unbatch(hints.get(name))[1]]
+    for name in names:
+        if name in hints:
+            single[name], is_batch = unbatch(hints[name])
+            if batched and not is_batch:
+                shown = show_annotation(hints[name])
+                message = (
+                    f"{where}: parameter `{name}` is annotated {shown}, and `{batched[0]}` is a Batch; write "
+                    f"`{name}: Batch[{shown}]`, since each prediction of a batch has its own"
+                )
+                raise SignatureError(message)
+    if "return" in hints:
+        single["return"], is_batch = _unbatch_output(hints["return"])
+        shown = show_annotation(hints["return"])
+        if batched and not is_batch and hints["return"] is not Any:
+            message = f"{where}: predict takes a Batch, and its output is annotated {shown}; {_BATCH_OUTPUTS}"
+            raise SignatureError(message)
+        if is_batch and not batched:
+            message = f"{where}: its output is {shown}, and no parameter is a Batch; write `text: Batch[str]`"
+            raise SignatureError(message)
+    return single, bool(batched)
+
+
+_BATCH_OUTPUTS: Final = (
+    "write `-> Batch[str]` for one value for each prediction, or `-> Iterator[Batch[str]]` for steps of them"
+)
+
+
+def _unbatch_output(annotation: Any) -> tuple[Any, bool]:
+    """Return the annotation of one prediction's output, whether it comes at once or in steps."""
+    arguments = get_args(annotation)
+    if not (is_stream(annotation) and arguments):
+        return unbatch(annotation)
+    item, is_batch = unbatch(arguments[0])
+    container: Any = get_origin(annotation)
+    return container[(item, *arguments[1:])], is_batch
+
+
+def _read_kind(predict: Callable[..., Any], hints: Mapping[str, Any], name: str, reading: Reading) -> _Kind:
     try:
         annotation = reading.output(predict, hints.get("return", Any))
     except SignatureError as error:

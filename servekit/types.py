@@ -5,6 +5,7 @@
     Secret    text that is never shown
     ConcatenateIterator, AsyncConcatenateIterator
               a stream of text whose chunks belong together
+    Batch     one value for each prediction that a call of `predict` works on
 
 Where a file comes from is not known here. Whoever validates an input gives a `FileResolver` in
 pydantic's validation context, under the key "files". pydantic itself is imported only when it asks
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from pydantic_core import core_schema
 
 __all__ = [
+    "END",
     "MASK",
     "AsyncConcatenateIterator",
+    "Batch",
     "ConcatenateIterator",
     "File",
     "FileResolver",
@@ -178,12 +181,27 @@ class Secret:
         raise _wrong("a Secret" if info.mode == "python" else "a string")
 
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+
+
+class _End:
+    """The class of `END`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "servekit.END"
+
+
+END: Final[Any] = _End()
+"""What a batched generator yields in the place of a prediction that has no more items."""
 
 if TYPE_CHECKING:
     # To a type checker they are what they stand for, so that a generator function fits.
     ConcatenateIterator: TypeAlias = Iterator[T_co]
     AsyncConcatenateIterator: TypeAlias = AsyncIterator[T_co]
+    Batch: TypeAlias = list[T]
 else:
 
     class ConcatenateIterator(Iterator[T_co]):
@@ -191,6 +209,9 @@ else:
 
     class AsyncConcatenateIterator(AsyncIterator[T_co]):
         """Annotates an async generator of text whose chunks are to be joined."""
+
+    class Batch(list[T]):
+        """Annotates what is a list with one value for each prediction: `text: Batch[str]`. It is a plain list."""
 
 
 def _resolve(value: Any, info: "core_schema.ValidationInfo[Any]", expected: str) -> Any:

@@ -331,6 +331,8 @@ class Crew:
     def _on_loaded(self, worker: WorkerHandle, message: Loaded) -> None:
         worker.state = WorkerState.LOADED
         worker.model = Model.from_message(message)
+        if message.batch_size is not None:
+            worker.slots = message.slots
         if not self.is_ready:  # else it is that of those who serve
             self.model = worker.model
         if self._may_set_up:

@@ -88,6 +88,9 @@ class Dispatcher:
     @property
     def slots_per_worker(self) -> int:
         """How many predictions a worker runs at a time, as things are."""
+        model = self.crew.model
+        if model is not None and model.batch_size is not None:
+            return model.slots
         return self._serve.concurrency.max if self._slots is None else self._slots.per_worker
 
     @property
@@ -112,7 +115,7 @@ class Dispatcher:
         if self.is_draining:
             message = "the server is shutting down"
             raise NotReadyError(message)
-        worker = None if self._queue else self._placements.find_free()
+        worker = None if self._queue else self._placements.find_free(prediction)
         if worker is None and self._slots is not None:
             self._slots.want()
         self._admission.enter(prediction, has_slot=worker is not None)
@@ -124,6 +127,8 @@ class Dispatcher:
             self._queue.put(prediction)
             self._deadlines.begin_waiting(prediction)
             self._autoscaler.on_queued()
+            if self._placements.may_overtake(prediction):
+                self._fill_slots()
 
     def cancel(self, prediction: Prediction, reason: str) -> None:
         """End a prediction as canceled; one that has ended stays as it is."""
@@ -245,15 +250,15 @@ class Dispatcher:
         self._placements.take(prediction, worker)
         self._autoscaler.on_placed(len(self._placements))
         self._observer.prediction_started(prediction)
-        self._placements.run(prediction, worker, self._deadlines.begin_running(prediction))
+        rank = self._queue.rank(prediction)
+        self._placements.run(prediction, worker, self._deadlines.begin_running(prediction), rank)
 
     def _fill_slots(self) -> None:
-        while self._queue:
-            worker = self._placements.find_free()
+        while (prediction := self._queue.head) is not None:
+            worker = self._placements.find_free(prediction)
             if worker is None:
                 return
-            prediction = self._queue.take()
-            assert prediction is not None
+            self._queue.remove(prediction)
             limit = self._deadlines.find_passed(prediction)
             if limit is None:
                 self._place(prediction, worker)
@@ -282,6 +287,8 @@ class Dispatcher:
         if ending is not None:  # whatever the code made of the cancelation, this is what was promised
             self._end(prediction, *ending, predict_time=message.predict_time)
             return
+        if message.batch_size is not None:
+            prediction.note_batch(message.batch_size)
         if message.traceback is not None:
             self._observer.prediction_raised(prediction, message.traceback)
             if self._serve.tracebacks:

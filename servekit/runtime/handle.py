@@ -48,7 +48,8 @@ class WorkerHandle:
 
     Attributes:
         number: Counts the workers of a server from 1; a replacement gets a new one.
-        slots: How many predictions may run on it at a time, as things are; at most `settings.concurrency`.
+        slots: How many predictions may run on it at a time, as things are; at most `settings.concurrency`, or what a
+            predictor that takes batches says.
         running: The predictions in its slots, by key.
         stuck: Keys of predictions that ended for everybody but the worker.
         model: What its predictor takes and gives, once it is imported.
@@ -114,6 +115,13 @@ class WorkerHandle:
         if not self.is_able or self.pulse.hang is not None:
             return 0
         return max(0, self.slots - len(self.running))  # slots that were taken back may be in use still
+
+    @property
+    def urgent_slots(self) -> int:
+        """How many more predictions it takes that go into its next batch before others that wait there."""
+        if not self.is_able or self.pulse.hang is not None or self.model is None or self.model.batch_size is None:
+            return 0
+        return max(0, self.slots + self.model.batch_size - len(self.running))
 
     async def start(self) -> None:
         """Start the worker; it loads its predictor and says `Loaded` or `SetupFailed`."""

@@ -25,6 +25,7 @@ class Model:
         has_secrets: Inputs hold secrets.
         has_healthcheck: The predictor has a healthcheck of its own.
         batch_size: How many predictions one call takes at most; None if each gets a call of its own.
+        slots: With a batch size, how many predictions a worker takes at a time.
     """
 
     input_schema: dict[str, Any]
@@ -36,6 +37,7 @@ class Model:
     has_secrets: bool
     has_healthcheck: bool
     batch_size: int | None = None
+    slots: int = 0
 
     @classmethod
     def from_message(cls, loaded: Loaded) -> "Model":

@@ -1,7 +1,9 @@
 """Which prediction runs where."""
 
+import math
 import os
 import time
+from collections import Counter
 
 from servekit.runtime.crew import Crew
 from servekit.runtime.handle import WorkerHandle
@@ -24,19 +26,42 @@ class Placements:
         self._crew = crew
         self._rate = rate
         self._workers: dict[int, WorkerHandle] = {}
+        self._levels: Counter[int] = Counter()  # how many of each priority are placed
 
     def __len__(self) -> int:
         """Return how many are taken."""
         return len(self._workers)
 
-    def find_free(self) -> WorkerHandle | None:
-        """Return the worker with the most free slots, or None when all are taken."""
+    def find_free(self, prediction: Prediction) -> WorkerHandle | None:
+        """Return where a prediction can go: the worker with the most free slots, or None when all are taken."""
         best: WorkerHandle | None = None
         most = 0
         for worker in self._crew.workers:
             free = worker.free_slots
             if free > most:
                 best, most = worker, free
+        return self._find_urgent(prediction) if best is None and self.may_overtake(prediction) else best
+
+    def may_overtake(self, prediction: Prediction) -> bool:
+        """Whether a prediction may go before others that wait in a worker for their batch."""
+        # In most servers there is one level.
+        return prediction.terms.priority > min(self._levels, default=math.inf) and self._takes_batches
+
+    @property
+    def _takes_batches(self) -> bool:
+        model = self._crew.model
+        return model is not None and model.batch_size is not None
+
+    def _find_urgent(self, prediction: Prediction) -> WorkerHandle | None:
+        """Return the worker with the most room for urgent ones, of those that hold something less urgent."""
+        priority = prediction.terms.priority
+        best: WorkerHandle | None = None
+        for worker in self._crew.workers:
+            room = worker.urgent_slots
+            if room > (0 if best is None else best.urgent_slots) and any(
+                held.terms.priority < priority for held in worker.running.values()
+            ):
+                best = worker
         return best
 
     def find_worker(self, prediction: Prediction) -> WorkerHandle | None:
@@ -47,16 +72,18 @@ class Placements:
         """Give a prediction a slot."""
         worker.running[prediction.key] = prediction
         self._workers[prediction.key] = worker
+        self._levels[prediction.terms.priority] += 1
         prediction.start()
         self._rate.begin(prediction.started_tick)
 
-    def run(self, prediction: Prediction, worker: WorkerHandle, deadline: float | None) -> None:
+    def run(self, prediction: Prediction, worker: WorkerHandle, deadline: float | None, rank: float) -> None:
         """Send a worker what it needs for a prediction that has its slot.
 
         Args:
             prediction: What to run. The server needs its input no longer.
             worker: Where it has its slot.
             deadline: When its time is over, in seconds since the epoch.
+            rank: How urgent it is beside others that the worker holds.
         """
         uploads = prediction.uploads
         worker.send(
@@ -67,6 +94,7 @@ class Placements:
                 prediction.context,
                 deadline,
                 {token: os.fsencode(path) for token, path in uploads.items()} if uploads else None,
+                rank,
             )
         )
         prediction.raw_input = b""
@@ -84,4 +112,8 @@ class Placements:
     def _release(self, prediction: Prediction, worker: WorkerHandle) -> None:
         worker.running.pop(prediction.key, None)
         worker.stuck.discard(prediction.key)
-        self._workers.pop(prediction.key, None)
+        if self._workers.pop(prediction.key, None) is not None:
+            level = prediction.terms.priority
+            self._levels[level] -= 1
+            if not self._levels[level]:
+                del self._levels[level]

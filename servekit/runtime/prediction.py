@@ -231,6 +231,10 @@ class Prediction:
         fold(self._metrics, name, msgspec.json.decode(value), mode)
         self._append(_METRIC, _to_json({"name": name, "value": msgspec.Raw(value), "mode": mode}))
 
+    def note_batch(self, size: int) -> None:
+        """It ran in a batch of so many, itself included; what the author has recorded by that name stays."""
+        self._metrics.setdefault("batch_size", size)
+
     def finish(
         self,
         status: Status,

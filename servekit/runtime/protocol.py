@@ -119,7 +119,8 @@ ToWorker = Setup | Run | Cancel | Pause | Resume | HealthCheck | Shutdown | Ping
 class Loaded(Message, tag=0):
     """The predictor was imported and its signature read; `setup` has not run.
 
-    `batch_size` is how many predictions one call of `predict` takes at most; None if each gets a call of its own.
+    `batch_size` is how many predictions one call of `predict` takes at most; None if each gets a call of its own. With
+    it, `slots` is how many the worker takes at a time, those included that wait there for the next batch.
     """
 
     input_schema: bytes
@@ -131,6 +132,7 @@ class Loaded(Message, tag=0):
     has_secrets: bool
     has_healthcheck: bool
     batch_size: int | None = None
+    slots: int = 0
 
 
 class Ready(Message, tag=1):

@@ -1,6 +1,7 @@
 """Predictions that wait for a slot: bounded, the most urgent first, and first come first served among equals."""
 
 from collections import OrderedDict
+from typing import Final
 
 from servekit.runtime.prediction import Prediction
 
@@ -40,6 +41,14 @@ class WaitingLine:
         heads = (next(iter(line.values())) for line in self._lines.values())
         return min(heads, key=lambda prediction: prediction.created_tick, default=None)
 
+    @property
+    def head(self) -> Prediction | None:
+        """The most urgent one, or None."""
+        if not self._lines:
+            return None
+        level = next(iter(self._lines)) if len(self._lines) == 1 else self._most_urgent()
+        return next(iter(self._lines[level].values()))
+
     def put(self, prediction: Prediction) -> None:
         """Add a prediction behind those of its priority."""
         line = self._lines.get(prediction.terms.priority)
@@ -50,11 +59,9 @@ class WaitingLine:
 
     def take(self) -> Prediction | None:
         """Remove and return the most urgent one, or None."""
-        if not self._lines:
-            return None
-        level = next(iter(self._lines)) if len(self._lines) == 1 else self._most_urgent()
-        prediction = next(iter(self._lines[level].values()))
-        self.remove(prediction)
+        prediction = self.head
+        if prediction is not None:
+            self.remove(prediction)
         return prediction
 
     def remove(self, prediction: Prediction) -> bool:
@@ -69,12 +76,20 @@ class WaitingLine:
         return True
 
     def _most_urgent(self) -> int:
-        if self._ageing is None:
-            return max(self._lines)
         return min(self._lines, key=self._rank)
 
+    def rank(self, prediction: Prediction) -> float:
+        """Return how urgent a prediction is beside others, whenever these are asked for: the lower, the more.
+
+        It is since when one of priority 0 would have to wait to be as urgent.
+        """
+        ageing = _NEVER if self._ageing is None else self._ageing
+        return prediction.created_tick - prediction.terms.priority * ageing
+
     def _rank(self, level: int) -> tuple[float, float]:
-        """Return since when a prediction of priority 0 would have to wait to be as urgent as the head of a line."""
-        assert self._ageing is not None
-        since = next(iter(self._lines[level].values())).created_tick
-        return since - level * self._ageing, since
+        first = next(iter(self._lines[level].values()))
+        return self.rank(first), first.created_tick
+
+
+_NEVER: Final = 1e9
+"""Seconds that nobody waits: by no wait a prediction gains a level of priority."""

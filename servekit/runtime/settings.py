@@ -5,6 +5,7 @@ from typing import Final, Self
 
 import msgspec
 
+from servekit.runtime.batching.policy import BatchLimits
 from servekit.runtime.files import FetchLimits
 from servekit.runtime.uploading.target import UploadTarget
 from servekit.spec import Dialect, Mode, Spec, UploadSpec
@@ -24,7 +25,9 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         predictor: The reference, such as "predict.py:Predictor".
         root: The project's folder.
         directory: Where the predictions' temporary files go, each in a folder named by its key.
-        concurrency: How many predictions may run at a time, at most.
+        concurrency: How many predictions may run at a time, at most; or how many batches, where it takes these.
+        adapts_concurrency: That is the upper end of a range.
+        batch: What batches may be.
         max_output: Bytes of JSON that one prediction may give.
         max_logs: Bytes of text that one prediction may print.
         cancel_grace: Seconds that canceled predictions have before `teardown`.
@@ -39,6 +42,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     root: str
     directory: str
     concurrency: int
+    adapts_concurrency: bool
+    batch: BatchLimits
     max_output: int
     max_logs: int
     cancel_grace: float
@@ -57,6 +62,13 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
             root=str(spec.root),
             directory=str(directory),
             concurrency=serve.concurrency.max,
+            adapts_concurrency=not serve.concurrency.is_fixed,
+            batch=BatchLimits(
+                max_size=serve.batch.max_size,
+                max_wait=serve.batch.max_wait,
+                max_cost=serve.batch.max_cost,
+                target_latency=serve.batch.target_latency,
+            ),
             max_output=serve.max_output,
             max_logs=serve.max_logs,
             cancel_grace=serve.cancel_grace,

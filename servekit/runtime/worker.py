@@ -20,9 +20,13 @@ from typing import Any, assert_never
 
 import msgspec
 
+from servekit.batching import find_batch_options
 from servekit.errors import PredictorError
 from servekit.loading import find_loader
 from servekit.predictor import LoadedPredictor, PredictorHandle
+from servekit.runtime.batching.batcher import Batcher
+from servekit.runtime.batching.member import Member
+from servekit.runtime.batching.policy import BatchLimits, BatchPolicy
 from servekit.runtime.execution import Execution
 from servekit.runtime.failure import author_traceback, describe
 from servekit.runtime.link import Link
@@ -81,7 +85,8 @@ class Worker:
         self._link = link
         self._loop = asyncio.get_running_loop()
         self._quiet = asyncio.Event()  # set when the last prediction of a closing worker has ended
-        self._running: dict[int, Execution] = {}
+        self._running: dict[int, Execution | Member] = {}
+        self._batcher: Batcher | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._loaded: LoadedPredictor | None = None
         self._handle: PredictorHandle | None = None
@@ -108,8 +113,10 @@ class Worker:
         for message in messages:
             match message:
                 case Run():
-                    execution = self._running[message.key] = Execution(self, message)
-                    execution.start()
+                    batcher = self._batcher
+                    running = Execution(self, message) if batcher is None else Member(self, message, batcher)
+                    self._running[message.key] = running
+                    running.start()
                 case Cancel() | Pause() | Resume():
                     self._steer(message)
                 case Ping():
@@ -147,8 +154,11 @@ class Worker:
     @property
     def _has_free_thread(self) -> bool:
         """Whether a sync predictor that is ready has a thread on which nothing runs."""
-        is_ready = self._handle is not None and not self._closing
-        return is_ready and not self.signature.is_async and len(self._running) < self.settings.concurrency
+        if self._handle is None or self._closing or self.signature.is_async:
+            return False
+        if self._batcher is not None:
+            return self._batcher.has_free_run
+        return len(self._running) < self.settings.concurrency
 
     def _spawn(self, body: Any) -> None:
         """Run something of the worker's own, under an empty Context and owned by the worker."""
@@ -166,11 +176,14 @@ class Worker:
             loaded = await self._in_thread(loader.load, self.settings.predictor, Path(self.settings.root))
             self.signature = inspect_signature(loaded.predict, loaded.reference, loader.reading)
             self.adopts_threads = loader.adopts_threads and self._runs_one and not self.signature.is_async
+            policy = _find_batch_policy(self.settings, self.signature, loaded)
         except BaseException as error:  # noqa: BLE001 - the border to the author's module
             self._give_up("load", error)
             return
         self._loaded = loaded
-        self.post(_loaded_message(self.signature, loaded))
+        if policy is not None:
+            self._batcher = Batcher(self, policy, self.settings.concurrency)
+        self.post(_loaded_message(self.signature, loaded, policy, self.settings.concurrency))
 
     async def _set_up(self) -> None:
         assert self._loaded is not None
@@ -216,6 +229,8 @@ class Worker:
             except BaseException as error:  # noqa: BLE001 - the border to the author's teardown; the worker ends all the same
                 self.post(_teardown_failed(error))
         self.executor.shutdown(wait=False, cancel_futures=True)
+        if self._batcher is not None:
+            self._batcher.close()
         self._imports.close()
         self._link.close()
         self.closed.set()
@@ -295,7 +310,34 @@ async def _in_own_thread(function: Callable[[], Any]) -> Any:
     return result
 
 
-def _loaded_message(signature: Signature, loaded: LoadedPredictor) -> Loaded:
+def _find_batch_policy(settings: WorkerSettings, signature: Signature, loaded: LoadedPredictor) -> BatchPolicy | None:
+    """Return how predictions are gathered, or None if each gets a call of its own.
+
+    Raises:
+        PredictorError: Something is said of batches that cannot be.
+    """
+    options = find_batch_options(loaded.predict)
+    if signature.is_batched:
+        if settings.adapts_concurrency:
+            message = (
+                f"{loaded.reference} takes batches, and serve.concurrency is a range. The size of batches adapts by "
+                "itself; write concurrency as a number, which is how many batches run at once (mostly 1)"
+            )
+            raise PredictorError(message)
+        return BatchPolicy.resolve(settings.batch, options, signature.input_names, loaded.reference)
+    if options is not None:
+        what = "it has @batch"
+    elif settings.batch != BatchLimits():
+        what = "the spec has serve.batch"
+    else:
+        return None
+    message = f"{loaded.reference} takes one prediction at a time, and {what}; annotate its inputs: `text: Batch[str]`"
+    raise PredictorError(message)
+
+
+def _loaded_message(
+    signature: Signature, loaded: LoadedPredictor, policy: BatchPolicy | None, concurrency: int
+) -> Loaded:
     return Loaded(
         input_schema=msgspec.json.encode(signature.input_schema),
         output_schema=msgspec.json.encode(signature.output_schema),
@@ -305,6 +347,8 @@ def _loaded_message(signature: Signature, loaded: LoadedPredictor) -> Loaded:
         uses_files=signature.uses_files,
         has_secrets=signature.has_secrets,
         has_healthcheck=loaded.has_healthcheck,
+        batch_size=None if policy is None else policy.max_size,
+        slots=0 if policy is None else policy.slots(concurrency),
     )
 
 

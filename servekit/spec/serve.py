@@ -10,6 +10,7 @@ from servekit.spec.units import Duration, PositiveDuration, PositiveSize, Size
 from servekit.spec.values import GpuShare, HangTimeout, HeaderName, UploadUrl, WorkerMemory, unfit
 
 __all__ = [
+    "BatchSpec",
     "CallerSpec",
     "FetchSpec",
     "HistorySpec",
@@ -31,6 +32,34 @@ class QueueSpec(Section):
         default=5.0,
         description="How long a prediction waits for each level of priority that it gains by waiting; "
         "with null it gains none, and a low one may wait until its time is up.",
+    )
+
+
+class BatchSpec(Section):
+    """How predictions are gathered into batches, for a predictor that takes them (`Batch[T]`)."""
+
+    max_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="How many predictions one call of predict takes at most; null for what its @batch says, else 32.",
+    )
+    max_wait: Duration | None = Field(
+        default=None,
+        description="How long the first prediction of a batch waits for more. With null it is what @batch says, else "
+        "as long as that is worth it by the measured cost of a call.",
+    )
+    max_cost: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="How much the predictions of one call may cost together, as the cost function of @batch counts; "
+        "null for what @batch says.",
+    )
+    target_latency: PositiveDuration | None = Field(
+        default=None,
+        description="How long after its arrival in the worker a prediction should be done: batches are smaller, and "
+        "wait less, where it would be later. Null for no such aim.",
     )
 
 
@@ -170,12 +199,16 @@ class ServeSpec(Section):
     concurrency: SlotRange = Field(
         default=Range[int](1, 1),
         description="How many predictions one worker runs at once: a number, or a range such as {min: 1, max: 16} "
-        "in which the number with the best throughput is found.",
+        "in which the number with the best throughput is found. Of a predictor that takes batches, how many batches: a "
+        "number.",
     )
     target_latency: PositiveDuration | None = Field(
         default=None,
         description="For a range of concurrency: what 95 % of the predictions should not run longer than, waiting not "
         "included. As many run at once as keep it.",
+    )
+    batch: BatchSpec = Field(
+        default_factory=BatchSpec, description="How predictions are gathered, for a predictor that takes batches."
     )
     queue: QueueSpec = Field(default_factory=QueueSpec, description="Predictions that wait for a slot.")
     caller: CallerSpec = Field(default_factory=CallerSpec, description="What one caller may have at once.")
