@@ -5,6 +5,7 @@ Source:
     after Crankshaw et al., "Clipper: A Low-Latency Online Prediction Serving System", NSDI 2017, section 4.3.
 """
 
+import math
 from typing import Final
 
 __all__ = ["CostCurve"]
@@ -13,16 +14,28 @@ __all__ = ["CostCurve"]
 class CostCurve:
     """A line fitted by least squares to the latest calls; older ones count ever less. It has no clock.
 
-    Attributes:
-        fixed: Seconds that a call takes whatever is in it; 0 until calls of different cost were seen.
-        per_unit: Seconds that each unit of cost adds.
+    As long as all calls were alike nobody knows the slope. Estimates then are on the safe side: all of the time may be
+    the predictions' own, so that larger calls take as much longer, or all of it the call's, so that one less is worth
+    trying.
     """
 
-    __slots__ = ("_costs", "_products", "_seconds", "_squares", "_weight", "fixed", "per_unit")
+    __slots__ = (
+        "_costs",
+        "_fixed",
+        "_mean_cost",
+        "_mean_seconds",
+        "_per_unit",
+        "_products",
+        "_seconds",
+        "_squares",
+        "_weight",
+    )
 
     def __init__(self) -> None:
-        self.fixed = 0.0
-        self.per_unit = 0.0
+        self._fixed = 0.0
+        self._per_unit: float | None = None
+        self._mean_cost = 0.0
+        self._mean_seconds = 0.0
         self._weight = 0.0
         self._costs = 0.0
         self._seconds = 0.0
@@ -43,26 +56,35 @@ class CostCurve:
         self._products = self._products * _KEPT + cost * seconds
         self._fit()
 
+    @property
+    def saving(self) -> float:
+        """Seconds that one call less saves: what a call takes whatever is in it."""
+        return self._mean_seconds if self._per_unit is None else self._fixed
+
     def seconds_for(self, cost: float) -> float:
-        """Return how long a call of this cost is going to take."""
-        return self.fixed + self.per_unit * cost
+        """Return how long a call of this cost is going to take; 0 while nothing is known."""
+        if self._per_unit is not None:
+            return self._fixed + self._per_unit * cost
+        return self._mean_seconds * max(1.0, cost / self._mean_cost) if self._mean_cost else self._mean_seconds
 
     def cost_within(self, seconds: float) -> float:
         """Return the greatest cost of a call that takes no longer; infinity while nothing is known."""
-        if self.per_unit <= 0:
-            return float("inf") if seconds >= self.fixed else 0.0
-        return (seconds - self.fixed) / self.per_unit
+        slope = self._per_unit
+        if slope is None:
+            slope = self._mean_seconds / self._mean_cost if self._mean_cost else 0.0
+        if slope <= 0:
+            return math.inf
+        return max(0.0, (seconds - self._fixed) / slope)
 
     def _fit(self) -> None:
-        mean_cost = self._costs / self._weight
-        mean_seconds = self._seconds / self._weight
-        variance = self._squares / self._weight - mean_cost * mean_cost
-        if variance > (_SPREAD * mean_cost) ** 2:
-            slope = (self._products / self._weight - mean_cost * mean_seconds) / variance
-            self.per_unit = min(max(0.0, slope), mean_seconds / mean_cost)
-        elif self.fixed == 0.0:  # all calls were alike: as if all of the time were the predictions' own
-            self.per_unit = mean_seconds / mean_cost if mean_cost > 0 else 0.0
-        self.fixed = max(0.0, mean_seconds - self.per_unit * mean_cost)
+        self._mean_cost = self._costs / self._weight
+        self._mean_seconds = self._seconds / self._weight
+        variance = self._squares / self._weight - self._mean_cost**2
+        if variance > (_SPREAD * self._mean_cost) ** 2:
+            slope = (self._products / self._weight - self._mean_cost * self._mean_seconds) / variance
+            self._per_unit = min(max(0.0, slope), self._mean_seconds / self._mean_cost)
+        if self._per_unit is not None:
+            self._fixed = max(0.0, self._mean_seconds - self._per_unit * self._mean_cost)
 
 
 _KEPT: Final = 0.98

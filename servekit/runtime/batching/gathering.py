@@ -146,7 +146,7 @@ class Gathering(Generic[M]):
         if self._policy.max_wait is not None:
             return min(group.members, key=_ARRIVED).arrived + self._policy.max_wait
         # One more saves the time of a call; until it comes everyone waits.
-        is_worth_it = len(group.members) * self._arrivals.gap < self._curve.fixed
+        is_worth_it = len(group.members) * self._arrivals.gap < self._curve.saving
         return now + self._arrivals.patience(now) if is_worth_it else now
 
 
