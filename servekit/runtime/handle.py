@@ -116,12 +116,11 @@ class WorkerHandle:
             return 0
         return max(0, self.slots - len(self.running))  # slots that were taken back may be in use still
 
-    @property
-    def urgent_slots(self) -> int:
-        """How many more predictions it takes that go into its next batch before others that wait there."""
-        if not self.is_able or self.pulse.hang is not None or self.model is None or self.model.batch_size is None:
+    def free_slots_at(self, priority: int) -> int:
+        """How many more predictions of a priority it takes now, if those of a lower one that it holds do not count."""
+        if not self.is_able or self.pulse.hang is not None:
             return 0
-        return max(0, self.slots + self.model.batch_size - len(self.running))
+        return max(0, self.slots - sum(held.terms.priority >= priority for held in self.running.values()))
 
     async def start(self) -> None:
         """Start the worker; it loads its predictor and says `Loaded` or `SetupFailed`."""

@@ -40,7 +40,7 @@ class Placements:
             free = worker.free_slots
             if free > most:
                 best, most = worker, free
-        return self._find_urgent(prediction) if best is None and self.may_overtake(prediction) else best
+        return self._find_overtaken(prediction) if best is None and self.may_overtake(prediction) else best
 
     def may_overtake(self, prediction: Prediction) -> bool:
         """Whether a prediction may go before others that wait in a worker for their batch."""
@@ -52,17 +52,15 @@ class Placements:
         model = self._crew.model
         return model is not None and model.batch_size is not None
 
-    def _find_urgent(self, prediction: Prediction) -> WorkerHandle | None:
-        """Return the worker with the most room for urgent ones, of those that hold something less urgent."""
+    def _find_overtaken(self, prediction: Prediction) -> WorkerHandle | None:
+        """Return the worker in which a prediction is overtaken by the fewest, though its slots are taken.
+
+        A worker picks its next batch from what it holds. So that the most urgent are in it, those that wait there for a
+        later one must not keep them out.
+        """
         priority = prediction.terms.priority
-        best: WorkerHandle | None = None
-        for worker in self._crew.workers:
-            room = worker.urgent_slots
-            if room > (0 if best is None else best.urgent_slots) and any(
-                held.terms.priority < priority for held in worker.running.values()
-            ):
-                best = worker
-        return best
+        best = max(self._crew.workers, key=lambda worker: worker.free_slots_at(priority), default=None)
+        return best if best is not None and best.free_slots_at(priority) > 0 else None
 
     def find_worker(self, prediction: Prediction) -> WorkerHandle | None:
         """Return where a prediction runs, or None if it does not."""
