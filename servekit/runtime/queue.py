@@ -76,7 +76,7 @@ class WaitingLine:
         return True
 
     def _most_urgent(self) -> int:
-        return min(self._lines, key=self._rank)
+        return max(self._lines) if self._ageing is None else min(self._lines, key=self._rank)
 
     def rank(self, prediction: Prediction) -> float:
         """Return how urgent a prediction is beside others, whenever these are asked for: the lower, the more.

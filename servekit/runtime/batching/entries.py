@@ -22,23 +22,30 @@ def read_entries(result: Any, count: int, verb: str) -> list[Any]:
     Raises:
         OutputError: It is no list, or not of this length.
     """
-    is_array = hasattr(result, "shape") and hasattr(result, "__getitem__") and not hasattr(result, "iloc")
-    if not is_array and (not isinstance(result, Sequence) or isinstance(result, str | bytes | bytearray)):
+    if not _has_order(result):
         raise OutputError(
             f"predict {verb} {_describe(result)} for a batch of {count}; it must be a list with one value for each "
             "prediction, in the order of the inputs"
         )
-    length = len(result) if not is_array or result.shape else 0
+    try:
+        length = len(result)
+        entries = [result[index] for index in range(length)] if length == count else []
+    except Exception as error:
+        message = f"what predict {verb}, {_describe(result)}, could not be told apart by prediction: {error!r}"
+        raise OutputError(message) from error
     if length != count:
         raise OutputError(
             f"predict {verb} {length} value{'s' * (length != 1)} for a batch of {count}; it must be one for each "
             "prediction, in the order of the inputs"
         )
-    try:
-        return [result[index] for index in range(count)]
-    except Exception as error:
-        message = f"what predict {verb}, {_describe(result)}, could not be told apart by prediction: {error!r}"
-        raise OutputError(message) from error
+    return entries
+
+
+def _has_order(result: Any) -> bool:
+    """Whether it is a list of some kind, or an array; a table of pandas goes by its labels."""
+    if isinstance(result, Sequence):
+        return not isinstance(result, str | bytes | bytearray)
+    return hasattr(result, "shape") and not hasattr(result, "iloc")
 
 
 def _describe(result: Any) -> str:
