@@ -56,7 +56,8 @@ class Deadlines:
     def begin_waiting(self, prediction: Prediction) -> None:
         """Watch over a prediction in the queue."""
         limit = self._patience(prediction.terms)
-        self._set(prediction, limit, limit.seconds - (time.perf_counter() - prediction.created_tick))
+        if limit is not None:
+            self._set(prediction, limit, limit.seconds - (time.perf_counter() - _beginning(prediction)))
 
     def begin_running(self, prediction: Prediction) -> float | None:
         """Watch over a prediction that has its slot.
@@ -65,17 +66,24 @@ class Deadlines:
             When its time is over, in seconds since the epoch, or None if it may take for ever.
         """
         self.end(prediction)
-        limit = self._whole if prediction.terms.timeout is None else self._whole_time(prediction.terms)
+        terms = prediction.terms
+        if terms.asked_at is None:
+            limit = self._whole if terms.timeout is None else self._whole_time(terms)
+            waited = prediction.started_tick - prediction.created_tick
+        else:
+            limit, waited = self._limit_part(terms, prediction.started_tick - terms.asked_at)
         if limit is None:
             return None
-        left = limit.seconds - (prediction.started_tick - prediction.created_tick)
+        left = limit.seconds - waited
         self._set(prediction, limit, left)
         return time.time() + left
 
     def find_passed(self, prediction: Prediction) -> Limit | None:
         """Return the limit that a waiting prediction has run into, should its timer only be about to tell."""
         limit = self._patience(prediction.terms)
-        return limit if time.perf_counter() - prediction.created_tick >= limit.seconds else None
+        if limit is None:
+            return None
+        return limit if time.perf_counter() - _beginning(prediction) >= limit.seconds else None
 
     def end(self, prediction: Prediction) -> None:
         """Watch no longer."""
@@ -83,7 +91,9 @@ class Deadlines:
         if timer is not None:
             timer.cancel()
 
-    def _patience(self, terms: Terms) -> Limit:
+    def _patience(self, terms: Terms) -> Limit | None:
+        if terms.asked_at is not None:
+            return None if terms.timeout is None else Limit(terms.timeout, _OF_THE_REQUEST)
         waiting = self._waiting
         if terms.queue_timeout is not None and terms.queue_timeout < waiting.seconds:
             waiting = Limit(terms.queue_timeout, "queue_timeout of the request", is_for_waiting=True)
@@ -94,7 +104,14 @@ class Deadlines:
         whole = self._whole
         if terms.timeout is None or (whole is not None and whole.seconds <= terms.timeout):
             return whole
-        return Limit(terms.timeout, "timeout of the request")
+        return Limit(terms.timeout, _OF_THE_REQUEST)
+
+    def _limit_part(self, terms: Terms, since_request: float) -> tuple[Limit | None, float]:
+        """Return what is over first for a part of a request, and how much of that was over when it got its slot."""
+        whole = self._whole
+        if terms.timeout is None or (whole is not None and whole.seconds <= terms.timeout - since_request):
+            return whole, 0.0
+        return Limit(terms.timeout, _OF_THE_REQUEST), since_request
 
     def _set(self, prediction: Prediction, limit: Limit, left: float) -> None:
         self._timers[prediction.key] = asyncio.get_running_loop().call_later(
@@ -105,6 +122,14 @@ class Deadlines:
         self._timers.pop(prediction.key, None)
         self._on_passed(prediction, limit)
 
+
+def _beginning(prediction: Prediction) -> float:
+    """Return since when a prediction waits, or the request of which it is a part."""
+    asked_at = prediction.terms.asked_at
+    return prediction.created_tick if asked_at is None else asked_at
+
+
+_OF_THE_REQUEST = "timeout of the request"
 
 _EMPTY = contextvars.Context()
 """What a timer starts must not carry the request's Context. Only the loop's thread runs in it."""

@@ -149,6 +149,11 @@ class Pool:
         return (self._crew.is_ready or self._crew.can_wake) and not self._dispatcher.is_draining
 
     @property
+    def expects_slots(self) -> bool:
+        """Whether a prediction that waits will come to run, as far as one can know."""
+        return self._crew.expects_slots
+
+    @property
     def is_asleep(self) -> bool:
         """Whether there are no workers because nobody needed them; the next prediction starts one."""
         return self._crew.can_wake and self._crew.places.size == 0

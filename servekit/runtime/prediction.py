@@ -5,8 +5,9 @@ streams and the command line are readers of that one list. All of it belongs to 
 """
 
 import asyncio
+import contextvars
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from typing import Any
@@ -275,6 +276,15 @@ class Prediction:
         """Wait for the end."""
         if not self.is_done:
             await self._wait(self._done)
+
+    def when_done(self, tell: Callable[[], None]) -> None:
+        """Have a function called in the turn of the loop after the end; for who waits for many and has one task."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiter.add_done_callback(lambda _: tell(), context=contextvars.Context())
+        if self.is_done:
+            _release(waiter)
+        else:
+            self._done.append(waiter)
 
     async def changed(self, seen: int) -> None:
         """Wait until there are more than `seen` events, or until `nudge`: look again in any case."""

@@ -18,12 +18,16 @@ class Terms:
         timeout: How many seconds it may take, waiting included; None leaves it to the spec.
         queue_timeout: How many seconds it may wait for a slot; None leaves it to the spec.
         caller: Stands for whoever asks, where that is limited; empty for those who do not say who they are.
+        asked_at: When the request came that this is only a part of, on the clock of `time.perf_counter`; None for a
+            prediction that is a request of its own. The `timeout` of a part counts from then on, and the spec's only
+            from its slot on: how long it waits is the business of who asks for the parts one after the other.
     """
 
     priority: int = 0
     timeout: float | None = None
     queue_timeout: float | None = None
     caller: bytes | None = None
+    asked_at: float | None = None
 
 
 DEFAULT_TERMS: Final = Terms()

@@ -84,7 +84,9 @@ class Application:
     def _write_line(self, exchange: Exchange, is_probe: bool) -> None:
         scope = exchange.scope
         write = self._log.debug if is_probe else self._log.info
-        values = {} if exchange.prediction_id is None else {"prediction": exchange.prediction_id}
+        values: dict[str, object] = {} if exchange.prediction_id is None else {"prediction": exchange.prediction_id}
+        if exchange.inputs is not None:
+            values["inputs"] = exchange.inputs
         write(
             "request",
             method=scope["method"],

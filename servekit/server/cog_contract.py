@@ -47,6 +47,7 @@ class CogContract(Contract):
     id_mismatch = "prediction ID must match the ID supplied in the URL"
     limits_streams = True
     shares_streams = True
+    takes_batches = False  # there is no queue in which its inputs could wait for their turn
     tells_cancel_reason = False
 
     def __init__(self, readiness: ReadinessFile) -> None:

@@ -28,6 +28,7 @@ class Contract:
         limits_streams: Not every predictor may be streamed: `check_stream` is to be asked.
         shares_streams: A prediction that was asked for as a stream goes on until the last of those has gone who have it
             streamed, and not only for who asked for it.
+        takes_batches: There is `POST /predictions/batch`.
         tells_cancel_reason: The `error` of a canceled prediction says why it was canceled.
     """
 
@@ -36,6 +37,7 @@ class Contract:
     id_mismatch: str = "the id in the body must be the one in the path, or be left out"
     limits_streams: bool = False
     shares_streams: bool = False
+    takes_batches: bool = True
     tells_cancel_reason: bool = True
 
     # ------------------------------------------------------------------ what is taken

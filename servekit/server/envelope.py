@@ -10,7 +10,16 @@ import msgspec
 from servekit.server.keys import find_unknown_keys, refuse_unknown_keys
 from servekit.server.problems import Refusal
 
-__all__ = ["OWN_ENVELOPES", "Envelope", "EnvelopeRules", "check_id", "parse_envelope"]
+__all__ = [
+    "OWN_ENVELOPES",
+    "Envelope",
+    "EnvelopeRules",
+    "check_context",
+    "check_id",
+    "parse_envelope",
+    "refuse_json",
+    "refuse_shape",
+]
 
 
 class Envelope(msgspec.Struct, forbid_unknown_fields=True):
@@ -91,18 +100,49 @@ def parse_envelope(
         return Envelope(), b"{}"
     try:
         envelope = _read(body, name_inputs, rules)
-    except RecursionError:
-        raise Refusal(400, "the request body is nested too deeply to be read") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refusal(400, f"the request body is not valid JSON: {error}") from None
+    except (RecursionError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise refuse_json(error) from None
     if rules.is_strict:
         _check_supported(envelope)
     if envelope.context is not None:
-        _check_context(envelope.context)
+        check_context(envelope.context)
     if envelope.input is msgspec.UNSET:
         return envelope, b"{}"
     raw_input = bytes(envelope.input)
     return envelope, b"{}" if raw_input == b"null" else raw_input
+
+
+def refuse_json(error: RecursionError | msgspec.DecodeError | UnicodeDecodeError) -> Refusal:
+    """Return the answer to a body that could not be read as JSON, by how reading it failed."""
+    if isinstance(error, RecursionError):
+        return Refusal(400, "the request body is nested too deeply to be read")
+    return Refusal(400, f"the request body is not valid JSON: {error}")
+
+
+def refuse_shape(error: msgspec.ValidationError) -> Refusal:
+    """Return the answer to a body that is JSON, and whose parts are not of their kinds."""
+    message = str(error)
+    found = _PLACE.search(message)
+    path = _parse_place(found[1]) if found else []
+    return Refusal.invalid(["body", *path], _PLACE.sub("", message))
+
+
+def check_context(context: dict[str, Any]) -> None:
+    """Refuse what JSON can say and the message to the worker cannot.
+
+    Raises:
+        Refusal: A number is too large, or it is nested too deeply.
+    """
+    message: Any = context
+    for _ in range(_SPARE_LEVELS):
+        message = [message]
+    try:
+        if _has_large_number(message):
+            key = next(key for key, value in context.items() if _has_large_number(value))
+            hint = "expected whole numbers of 64 bits at most; send larger ones as text"
+            raise Refusal.invalid(["body", "context", key], hint)
+    except RecursionError:
+        raise Refusal.invalid(["body", "context"], "the context is nested too deeply") from None
 
 
 def check_id(name: str, loc: list[str | int]) -> str:
@@ -123,7 +163,7 @@ def _read(body: bytes, name_inputs: Callable[[], Collection[str]], rules: Envelo
         return rules.decode(body)
     except msgspec.ValidationError as error:
         unknown = find_unknown_keys(body, _KEYS) if rules.is_strict else []
-        raise (refuse_unknown_keys(unknown, name_inputs()) if unknown else _refuse_shape(str(error))) from None
+        raise (refuse_unknown_keys(unknown, name_inputs()) if unknown else refuse_shape(error)) from None
 
 
 def _check_supported(envelope: Envelope) -> None:
@@ -141,12 +181,6 @@ def _is_given(value: msgspec.Raw | msgspec.UnsetType) -> bool:
     return value is not msgspec.UNSET and bytes(value) != b"null"
 
 
-def _refuse_shape(message: str) -> Refusal:
-    found = _PLACE.search(message)
-    path = _parse_place(found[1]) if found else []
-    return Refusal.invalid(["body", *path], _PLACE.sub("", message))
-
-
 def _parse_place(place: str) -> list[str | int]:
     """Turn a path like `.context[...][2]` into its steps, up to the first key that it leaves open."""
     steps: list[str | int] = []
@@ -155,24 +189,6 @@ def _parse_place(place: str) -> list[str | int]:
         steps.append(found[1] if found[2] is None else int(found[2]))
         end = found.end()
     return steps
-
-
-def _check_context(context: dict[str, Any]) -> None:
-    """Refuse what JSON can say and the message to the worker cannot.
-
-    Raises:
-        Refusal: A number is too large, or it is nested too deeply.
-    """
-    message: Any = context
-    for _ in range(_SPARE_LEVELS):
-        message = [message]
-    try:
-        if _has_large_number(message):
-            key = next(key for key, value in context.items() if _has_large_number(value))
-            hint = "expected whole numbers of 64 bits at most; send larger ones as text"
-            raise Refusal.invalid(["body", "context", key], hint)
-    except RecursionError:
-        raise Refusal.invalid(["body", "context"], "the context is nested too deeply") from None
 
 
 def _has_large_number(value: Any) -> bool:

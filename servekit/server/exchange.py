@@ -57,10 +57,11 @@ class Exchange:
         headers: The request's headers; of repeated ones the last (`header_values` has them all).
         status: The status of the answer, 0 as long as there is none.
         prediction_id: Which prediction the request is about, for the log.
+        inputs: How many inputs the request has, for the log; None where it can have one at most.
         started: When the request came, on the clock of `time.perf_counter`.
     """
 
-    __slots__ = ("_send", "headers", "prediction_id", "receive", "scope", "started", "status")
+    __slots__ = ("_send", "headers", "inputs", "prediction_id", "receive", "scope", "started", "status")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -69,6 +70,7 @@ class Exchange:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.status = 0
         self.prediction_id: str | None = None
+        self.inputs: int | None = None
         self.started = time.perf_counter()
 
     def header_values(self, name: bytes) -> str:

@@ -7,7 +7,7 @@ read is no preference.
 import re
 from dataclasses import dataclass
 
-__all__ = ["NO_PREFERENCE", "Preference", "parse_prefer", "prefers", "wants_events"]
+__all__ = ["NO_PREFERENCE", "Preference", "parse_prefer", "parse_range", "prefers", "wants_events"]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def prefers(accept: str, kind: str, *, over: str) -> bool:
     usual: float | None = None
     is_first = False
     for part in accept.split(","):
-        named, quality = _parse_range(part)
+        named, quality = parse_range(part)
         if named == kind and wanted is None:
             wanted, is_first = quality, usual is None
         elif named == over and usual is None:
@@ -96,7 +96,8 @@ def prefers(accept: str, kind: str, *, over: str) -> bool:
     return usual is None or wanted > usual or (wanted == usual and is_first)
 
 
-def _parse_range(part: str) -> tuple[str, float]:
+def parse_range(part: str) -> tuple[str, float]:
+    """Return the media type that a part of `Accept` names, and its quality."""
     kind, *parameters = part.split(";")
     quality = 1.0
     for parameter in parameters:

@@ -5,11 +5,13 @@ from urllib.parse import parse_qs, unquote
 from servekit.errors import ServekitError
 from servekit.runtime.prediction import Prediction
 from servekit.server.answers import Answers, refuse_old_streams
+from servekit.server.batch.route import BatchRoute
 from servekit.server.callers import CallerKeys
 from servekit.server.envelope import check_id, parse_envelope
 from servekit.server.exchange import ClientGoneError, Exchange
 from servekit.server.form import parse_boundary, read_form
 from servekit.server.listing import render_page
+from servekit.server.media import JSON, is_json
 from servekit.server.problems import Refusal
 from servekit.server.service import Request, Service
 from servekit.server.terms import make_terms
@@ -17,7 +19,8 @@ from servekit.server.webhooks.subscription import read_subscription
 
 __all__ = ["PredictionRoutes"]
 
-_JSON = b"application/json"
+_BATCH = b"batch"
+"""For POST this is a route; PUT and GET take it for an id, as they take any other."""
 _MAX_DIGITS = 19
 _READING = ("GET", "HEAD")
 
@@ -41,6 +44,7 @@ class PredictionRoutes:
         self._contract = service.contract
         self._callers = CallerKeys(service.serve.caller)
         self._answers = Answers(service)
+        self._batch = BatchRoute(service, self._callers) if service.contract.takes_batches else None
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answer a request whose path is that of the service's resource, or goes on behind it with a slash.
@@ -63,6 +67,9 @@ class PredictionRoutes:
             raise Refusal.wrong_method(method, "GET, HEAD, POST")
 
     async def _answer_one(self, exchange: Exchange, method: str, rest: bytes) -> None:
+        if rest == _BATCH and method == "POST" and self._batch is not None:
+            await self._batch(exchange)
+            return
         # Split before decoding: an encoded slash is part of an id, and makes it a wrong one.
         is_cancel = rest.endswith(b"/cancel")
         name = unquote(rest.removesuffix(b"/cancel").decode("latin-1"), errors="replace")
@@ -114,14 +121,14 @@ class PredictionRoutes:
         if existing is None:
             await self._create(exchange, name)
         else:
-            if _is_json(exchange.headers.get(b"content-type", _JSON)):  # a form has no id to compare
+            if is_json(exchange.headers.get(b"content-type", JSON)):  # a form has no id to compare
                 await self._read_json(exchange, name)
             self._answers.check_stream(exchange)
             await self._answers.give_again(exchange, existing)
 
     async def _read(self, exchange: Exchange, given_id: str | None) -> Request:
-        kind = exchange.headers.get(b"content-type", _JSON)
-        if _is_json(kind):
+        kind = exchange.headers.get(b"content-type", JSON)
+        if is_json(kind):
             return await self._read_json(exchange, given_id)
         boundary = parse_boundary(kind)
         if boundary is None:
@@ -172,13 +179,6 @@ class PredictionRoutes:
 
 
 _PAGE = 100
-
-
-def _is_json(content_type: bytes) -> bool:
-    if content_type == _JSON:
-        return True
-    kind = content_type.partition(b";")[0].strip().lower()
-    return kind == _JSON or (kind.startswith(b"application/") and kind.endswith(b"+json"))
 
 
 def _read_number(values: dict[str, list[str]], name: str, most: int) -> int | None:

@@ -89,6 +89,18 @@ class Service:
             raise NotReadyError(self._not_loaded_text())
         return model
 
+    def check_ready(self) -> None:
+        """Look whether predictions will come to run, before a request for many of them is taken.
+
+        Raises:
+            NotReadyError: No worker is ready, and it is not known that one will be; or the server is going away.
+        """
+        if self.pool.is_draining:
+            message = "the server is shutting down"
+            raise NotReadyError(message)
+        if self.pool.model is None or not self.pool.expects_slots:
+            raise NotReadyError(self._not_loaded_text())
+
     def name_inputs(self) -> list[str]:
         """Return what the predictor's inputs are called; nothing while it is not loaded."""
         model = self.pool.model

@@ -235,6 +235,9 @@ class ServeSpec(Section):
     max_body: PositiveSize = Field(
         default=100_000_000, description="The largest request body; larger ones are answered 413."
     )
+    max_inputs: int = Field(
+        default=10_000, ge=1, description="How many inputs one request for a batch may have; more are answered 422."
+    )
     max_output: PositiveSize = Field(default=100_000_000, description="The largest output of one prediction.")
     max_logs: Size = Field(default=1_000_000, description="How much of one prediction's logs is kept.")
     history: HistorySpec = Field(default_factory=HistorySpec, description="Finished predictions that are kept.")

@@ -1,0 +1,1 @@
+"""`POST /predictions/batch`: many inputs in one request, one result each."""
