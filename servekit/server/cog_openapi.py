@@ -29,7 +29,7 @@ _ENUMERATION: Final = frozenset({"enum", "type", "title"})
 def make_cog_openapi(title: str, model: Model, resource: Resource = PREDICTIONS) -> _Json:
     """Return the OpenAPI 3.0 document of a served Cog predictor; see `make_openapi`."""
     input_name, output_name = f"{resource.prefix}Input", f"{resource.prefix}Output"
-    document = make_openapi(title, replace(model, input_schema={}, output_schema={}), resource)
+    document = make_openapi(title, replace(model, input_schema={}, output_schema={}), resource, takes_batches=False)
     schemas: _Json = {name: to_openapi30(each) for name, each in document["components"]["schemas"].items()}
     output = {key: value for key, value in model.output_schema.items() if key != STREAMING}
     schemas |= {input_name: {}, output_name: to_openapi30(output)}

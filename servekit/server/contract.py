@@ -85,7 +85,7 @@ class Contract:
 
     def make_openapi(self, title: str, model: Model) -> dict[str, Any]:
         """Return the OpenAPI document of a served predictor."""
-        return make_openapi(title, model, self.resource)
+        return make_openapi(title, model, self.resource, takes_batches=self.takes_batches)
 
     # ------------------------------------------------------------------ health
 

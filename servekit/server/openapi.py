@@ -12,13 +12,14 @@ __all__ = ["make_openapi"]
 _Json = dict[str, Any]
 
 
-def make_openapi(title: str, model: Model, resource: Resource = PREDICTIONS) -> _Json:
+def make_openapi(title: str, model: Model, resource: Resource = PREDICTIONS, *, takes_batches: bool = True) -> _Json:
     """Return the OpenAPI 3.1 document of a served predictor.
 
     Args:
         title: What the predictor is called.
         model: What it takes and gives.
         resource: What its server runs.
+        takes_batches: There is a route for many inputs in one request.
     """
     return {
         "openapi": "3.1.0",
@@ -30,6 +31,7 @@ def make_openapi(title: str, model: Model, resource: Resource = PREDICTIONS) -> 
         "paths": {
             "/": {"get": _get("discover", "Where everything is", _object("Paths by name"))},
             **_describe_resource(resource),
+            **({f"{resource.path}/batch": {"post": _create_many(resource)}} if takes_batches else {}),
             "/health-check": {"get": _get("check_health", "The state of the model, in Cog's form", _ref("Health"))},
             "/livez": {"get": _get("check_liveness", "Whether the server's loop turns", _object("Alive"))},
             "/readyz": {"get": _get("check_readiness", "Whether predictions are taken", _object("Ready"), "503")},
@@ -38,7 +40,7 @@ def make_openapi(title: str, model: Model, resource: Resource = PREDICTIONS) -> 
             "/docs": {"get": {"operationId": "get_docs", "summary": "A page to read this and to try it", **_html()}},
             "/shutdown": {"post": _get("shut_down", "Stop the server (serve.allow_shutdown)", _object("Done"), "403")},
         },
-        "components": {"schemas": make_components(model, resource)},
+        "components": {"schemas": make_components(model, resource, takes_batches=takes_batches)},
     }
 
 
@@ -133,6 +135,32 @@ def _create(resource: Resource, name: str, summary: str, *, is_once: bool = Fals
             },
         },
         "responses": _responses({"200": done, "202": running}, *errors),
+    }
+
+
+def _create_many(resource: Resource) -> _Json:
+    noun, lines = resource.noun, _ref(f"{resource.title}BatchLines")
+    done = _answer("A result for each input, however it ended", _ref(f"{resource.title}BatchResponse"), events=True)
+    done["content"]["application/jsonl"] = {"schema": lines}
+    text = (
+        f"Each input is a {noun} of its own, and has one result. The results come in one document, in the order of "
+        "the inputs; with `Accept: application/jsonl` or `text/event-stream` each comes when it is there. A request "
+        "of JSON Lines, with an input in each line, is answered with JSON Lines. A client that goes away cancels what "
+        "runs, and nothing more begins."
+    )
+    return {
+        "operationId": f"create_{noun}_batch",
+        "summary": f"Run a {noun} for each of many inputs",
+        "description": text,
+        "parameters": [_header("Accept", "application/jsonl, text/event-stream")],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": _ref(f"{resource.title}BatchRequest")},
+                "application/jsonl": {"schema": lines},
+            },
+        },
+        "responses": _responses({"200": done}, "400", "413", "415", "422", "503"),
     }
 
 

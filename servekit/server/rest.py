@@ -48,7 +48,9 @@ def _add_documents(app: FastAPI, service: Service) -> None:
     @app.api_route("/", methods=_READING)
     async def discover() -> Response:  # pyright: ignore[reportUnusedFunction] - FastAPI calls it
         own = {"servekit_version": version("servekit"), "name": service.title}
-        return _json(200, _DISCOVERY | _name_paths(service.contract.resource) | own | service.contract.discover())
+        contract = service.contract
+        paths = _name_paths(contract.resource, takes_batches=contract.takes_batches)
+        return _json(200, _DISCOVERY | paths | own | contract.discover())
 
     @app.api_route("/openapi.json", methods=_READING)
     async def show_openapi() -> Response:  # pyright: ignore[reportUnusedFunction] - FastAPI calls it
@@ -128,9 +130,10 @@ _DISCOVERY = {
 }
 
 
-def _name_paths(resource: Resource) -> dict[str, str]:
+def _name_paths(resource: Resource, *, takes_batches: bool) -> dict[str, str]:
     noun, path = resource.noun, resource.path
-    return {
+    batches = {f"{noun}s_batch_url": f"{path}/batch"} if takes_batches else {}
+    return batches | {
         f"{noun}s_url": path,
         f"{noun}s_idempotent_url": f"{path}/{{{noun}_id}}",
         f"{noun}s_cancel_url": f"{path}/{{{noun}_id}}/cancel",

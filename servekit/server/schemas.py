@@ -5,6 +5,7 @@ from typing import Any
 from servekit.runtime.model import Model
 from servekit.runtime.prediction import Status
 from servekit.runtime.terms import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from servekit.server.batch.envelope import DEFAULT_PRIORITY
 from servekit.server.resource import PREDICTIONS, Resource
 from servekit.server.state import State
 from servekit.server.webhooks.subscription import MAX_URL, WebhookEvent
@@ -21,12 +22,13 @@ _MAYBE_TEXT: _Json = {"type": ["string", "null"]}
 ID_PARAMETER: _Json = {"name": "id", "in": "path", "required": True, "schema": _ID}
 
 
-def make_components(model: Model, resource: Resource = PREDICTIONS) -> _Json:
+def make_components(model: Model, resource: Resource = PREDICTIONS, *, takes_batches: bool = True) -> _Json:
     """Return the schemas by name.
 
     Args:
         model: What a predictor takes and gives.
         resource: What its server runs.
+        takes_batches: There is a route for many inputs in one request.
     """
     schemas: _Json = {}
     for name, schema in (("Input", model.input_schema), ("Output", model.output_schema)):
@@ -42,7 +44,7 @@ def make_components(model: Model, resource: Resource = PREDICTIONS) -> _Json:
         "Health": _health(),
         "Problem": _problem(),
     }
-    return schemas
+    return schemas | _batches(resource) if takes_batches else schemas
 
 
 _EVENTS = (
@@ -101,6 +103,50 @@ def _request(resource: Resource) -> _Json:
                 "items": {"enum": [event.value for event in WebhookEvent]},
                 "description": "Of what the webhook is told; of everything if left out, of nothing if empty",
             },
+        },
+    }
+
+
+def _batches(resource: Resource) -> _Json:
+    """Return the schemas of requests with many inputs, and of their results."""
+    single = _request(resource)["properties"]
+    shared = {name: single[name] for name in ("context", "priority", "timeout", "queue_timeout")}
+    shared["priority"] = {**shared["priority"], "default": DEFAULT_PRIORITY}
+    shared["timeout"] = _duration("How long all of them may take, waiting included")
+    shared["queue_timeout"] = _duration(
+        "How long none of them may have a slot; serve.queue.timeout counts if it is shorter"
+    )
+    inputs = {"type": "array", "items": {"$ref": f"#/components/schemas/{resource.prefix}Input"}}
+    problems = _problem()["properties"]["detail"]["anyOf"][1]
+    made = _prediction(resource)["properties"]
+    result = {
+        **made,
+        "index": {"type": "integer", "description": "Which input it is of, from 0"},
+        "id": {"anyOf": [_ID, {"type": "null"}], "description": "Null where nothing was run"},
+        "detail": {**problems, "description": "What is wrong with an input that does not fit"},
+    }
+    results = {"type": "array", "items": {"$ref": f"#/components/schemas/{resource.title}BatchResult"}}
+    return {
+        f"{resource.title}BatchRequest": {
+            "type": "object",
+            "properties": {"inputs": inputs, **shared},
+            "required": ["inputs"],
+            "additionalProperties": False,
+        },
+        f"{resource.title}BatchResult": {
+            "type": "object",
+            "properties": result,
+            "required": ["index", "id", "status", "output", "error"],
+        },
+        f"{resource.title}BatchResponse": {
+            "type": "object",
+            "properties": {"results": results},
+            "required": ["results"],
+        },
+        f"{resource.title}BatchLines": {
+            "type": "string",
+            "description": "JSON Lines: an input in each line of a request, and in each line of an answer a "
+            f"{resource.title}BatchResult.",
         },
     }
 

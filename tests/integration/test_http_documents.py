@@ -117,12 +117,13 @@ def test_every_route_is_described_with_every_status_it_answers(document: Any) ->
 
     assert statuses["POST /predictions"] == {"200", "202", "400", "409", "413", "415", "422", "429", "503"}
     assert statuses["PUT /predictions/{id}"] == {"200", "202", "400", "413", "415", "422", "429", "503"}
+    assert statuses["POST /predictions/batch"] == {"200", "400", "413", "415", "422", "503"}
     assert statuses["GET /predictions/{id}"] == {"200", "204", "400", "404", "422", "429"}
     assert statuses["POST /predictions/{id}/cancel"] == {"200", "404", "422"}
     assert set(statuses) == {
         "GET /", "GET /predictions", "POST /predictions", "GET /predictions/{id}", "PUT /predictions/{id}",
-        "POST /predictions/{id}/cancel", "GET /health-check", "GET /livez", "GET /readyz", "GET /openapi.json",
-        "GET /docs", "GET /metrics", "POST /shutdown",
+        "POST /predictions/{id}/cancel", "POST /predictions/batch", "GET /health-check", "GET /livez", "GET /readyz",
+        "GET /openapi.json", "GET /docs", "GET /metrics", "POST /shutdown",
     }  # fmt: skip
 
 
