@@ -1,6 +1,7 @@
 """Which limit a prediction runs into, and when."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -110,3 +111,39 @@ async def test_a_limit_that_has_passed_is_found_before_its_timer_tells() -> None
 
     assert deadlines.find_passed(late) == Limit(1, "queue_timeout of the request", is_for_waiting=True)
     assert deadlines.find_passed(early) is None
+
+
+def part(asked_seconds_ago: float, timeout: float | None = None) -> Prediction:
+    asked_at = time.perf_counter() - asked_seconds_ago
+    return Prediction("a", 1, b"{}", terms=Terms(timeout=timeout, queue_timeout=0.001, asked_at=asked_at))
+
+
+async def test_a_part_of_a_request_waits_for_as_long_as_the_request_may_take() -> None:
+    passed = Passed()
+    deadlines = Deadlines(serve(0.001, 0.001), passed)
+    patient, late = part(5), part(5, timeout=5)
+    deadlines.begin_waiting(patient)
+
+    deadlines.begin_waiting(late)
+
+    told, limit = await asyncio.wait_for(passed.told.get(), 5)
+    assert (told, limit.verdict) == (late, "timed out: it took longer than 5 seconds (timeout of the request)")
+    assert passed.told.empty()
+    assert (deadlines.find_passed(patient), deadlines.find_passed(late)) == (None, limit)
+
+
+@pytest.mark.parametrize(
+    ("whole", "timeout", "left"), [(60, None, 60), (60, 30, 25), (20, 30, 20), (None, 30, 25), (None, None, None)]
+)
+async def test_the_time_of_a_part_by_the_spec_begins_with_its_slot(
+    whole: float | None, timeout: float | None, left: float | None
+) -> None:
+    deadlines = Deadlines(serve(whole, 9), Passed())
+    running = part(5, timeout)
+    running.created_tick -= 4  # it waited
+    running.start()
+
+    deadline = deadlines.begin_running(running)
+
+    deadlines.end(running)
+    assert deadline == (None if left is None else pytest.approx(time.time() + left, abs=0.5))

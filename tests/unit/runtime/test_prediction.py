@@ -78,3 +78,17 @@ async def test_a_reader_that_is_cancelled_leaves_nothing_behind() -> None:
         await reader
 
     assert prediction._changed == []
+
+
+async def test_who_waits_for_many_is_told_of_each_end_in_a_later_turn() -> None:
+    told: list[str] = []
+    running, over = Prediction("a", 1, b"{}"), Prediction("b", 2, b"{}")
+    over.finish(Status.CANCELED)
+    running.when_done(lambda: told.append("a"))
+    over.when_done(lambda: told.append("b"))
+
+    running.finish(Status.SUCCEEDED)
+
+    assert told == []
+    await asyncio.sleep(0)
+    assert sorted(told) == ["a", "b"]
