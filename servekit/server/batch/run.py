@@ -133,10 +133,16 @@ class BatchRun:
     def _on_end(self, index: int, prediction: Prediction) -> None:
         del self._live[index]
         self._watch.note_end(prediction)
+        try:
+            self._add(index, self._show(index, prediction))
+        except Exception as error:  # noqa: BLE001 - the border: a fault here must not leave the request without an end
+            self.fail(error)
+        self._turns.note_end()
+
+    def _show(self, index: int, prediction: Prediction) -> Result:
         if prediction.problems is not None:  # its worker found what the schema cannot say
             self._service.store.discard(prediction)
-        self._add(index, show_prediction(index, prediction))
-        self._turns.note_end()
+        return show_prediction(index, prediction)
 
     def _add(self, index: int, result: Result) -> None:
         self._results[index] = result
