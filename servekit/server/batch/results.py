@@ -29,10 +29,10 @@ class _Unmade(msgspec.Struct):
     """The result of an input of which no prediction was made, with keys that every result has, and its problems."""
 
     index: int
+    id: None
     status: Status
+    output: None
     error: str
-    id: None = None
-    output: None = None
     detail: Sequence[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -48,12 +48,12 @@ def show_prediction(index: int, prediction: Prediction) -> Result:
 def show_misfit(index: int, error: InputError) -> Result:
     """Return the result of an input that does not fit, with its problems in the form of a 422."""
     problems = [{**each, "loc": ["body", "inputs", index, *each["loc"][1:]]} for each in error.problems]
-    return _show(_Unmade(index, Status.FAILED, str(error), detail=problems))
+    return _show(_Unmade(index, None, Status.FAILED, None, str(error), detail=problems))
 
 
 def show_early_end(index: int, status: Status, error: str) -> Result:
     """Return the result of an input that was not begun, because the request came to its end before."""
-    return _show(_Unmade(index, status, error))
+    return _show(_Unmade(index, None, status, None, error))
 
 
 def _show(unmade: _Unmade) -> Result:
