@@ -9,8 +9,6 @@ from servekit import Batch, ConcatenateIterator, Input
 from servekit.errors import SignatureError
 from servekit.signature import inspect_signature
 
-# ruff: noqa: ARG001
-
 
 def values(text: Batch[str], top_k: Batch[int] = Input(default=5, ge=1)) -> Batch[float]:
     raise NotImplementedError
