@@ -76,6 +76,7 @@ class Prediction:
         data: The data of each event.
         problems: Why the worker refused the input, as a JSON list; None if it did not.
         has_files: It may have a folder of temporary files.
+        batch_size: In a batch of how many it ran, itself included; None if it ran alone.
         is_refused: It ended without having run: the queue's time was up, or the server is going away.
         is_shared: It is canceled when the last client goes that has it streamed, and not when who asked for it goes.
         readers: How many clients have its events streamed to them now.
@@ -89,6 +90,7 @@ class Prediction:
         "_metrics",
         "_output",
         "_outputs",
+        "batch_size",
         "completed_at",
         "context",
         "created_at",
@@ -149,6 +151,7 @@ class Prediction:
         self.is_shared = False
         self.readers = 0
         self.has_files = bool(uploads)
+        self.batch_size: int | None = None
         self.kinds = bytearray()
         self.data: list[bytes] = []
         self.size = len(self.shown_input)
@@ -234,6 +237,7 @@ class Prediction:
 
     def note_batch(self, size: int) -> None:
         """It ran in a batch of so many, itself included; what the author has recorded by that name stays."""
+        self.batch_size = size
         self._metrics.setdefault("batch_size", size)
 
     def finish(

@@ -100,6 +100,12 @@ def _list_prediction_families(tally: Tally) -> Iterator[Metric]:
         "Time from a prediction's admission to its first output, added when it ends.",
         tally.first_outputs,
     )
+    yield _distribute(
+        "servekit_prediction_batch_size",
+        "In a batch of how many a prediction ran, itself included; of predictors that take batches.",
+        tally.batch_sizes,
+        unit="",
+    )
 
 
 def _list_capacity_families(reading: Reading) -> Iterator[Metric]:
@@ -149,9 +155,9 @@ def _count(name: str, documentation: str, label: str, counts: Iterable[tuple[str
     return family
 
 
-def _distribute(name: str, documentation: str, histogram: Histogram) -> Metric:
+def _distribute(name: str, documentation: str, histogram: Histogram, unit: str = "seconds") -> Metric:
     buckets, total = _split(histogram)
-    return HistogramMetricFamily(name, documentation, buckets, total, unit="seconds")
+    return HistogramMetricFamily(name, documentation, buckets, total, unit=unit)
 
 
 def _split(histogram: Histogram) -> tuple[list[tuple[str, float]], float]:

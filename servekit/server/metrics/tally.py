@@ -27,6 +27,8 @@ _PREDICTION_SECONDS: Final = (
 )
 """From the least that a request costs to the default of `serve.timeout`; between them the usual steps."""
 
+_BATCH_SIZES: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
+
 _SETUP_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
 
 
@@ -104,6 +106,7 @@ class Tally(PoolObserver):
         queue_times: Seconds that predictions waited for their slot.
         predict_times: Seconds that predictions ran in the worker.
         first_outputs: Seconds from a prediction's admission to its first output.
+        batch_sizes: With how many others predictions ran in one call, themselves included, where they do.
         refusals: How many requests were refused, by reason.
         setups: Seconds from a worker's start until it was ready.
         setup_failures: How many times a worker could not be made ready.
@@ -118,6 +121,7 @@ class Tally(PoolObserver):
         self.queue_times = Histogram(_PREDICTION_SECONDS)
         self.predict_times = Histogram(_PREDICTION_SECONDS)
         self.first_outputs = Histogram(_PREDICTION_SECONDS)
+        self.batch_sizes = Histogram(_BATCH_SIZES)
         self.refusals = dict.fromkeys(RefusalReason, 0)
         self.setups = Histogram(_SETUP_SECONDS)
         self.setup_failures = 0
@@ -148,6 +152,8 @@ class Tally(PoolObserver):
             self.predict_times.observe(seconds)
         if (seconds := measured("time_to_first_output")) is not None:
             self.first_outputs.observe(seconds)
+        if prediction.batch_size is not None:
+            self.batch_sizes.observe(prediction.batch_size)
 
     def worker_started(self, worker: WorkerHandle) -> None:
         """Count it."""

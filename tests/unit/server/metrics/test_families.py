@@ -72,7 +72,7 @@ def test_names_keep_to_the_conventions() -> None:
 
     assert all(family.name.startswith("servekit") for family in families)
     assert all(family.documentation.endswith(".") for family in families)
-    assert all(family.unit == "seconds" for family in families if family.type == "histogram")
+    assert all(family.unit == "seconds" for family in families if family.name.endswith("_seconds"))
 
 
 def test_a_copy_of_a_tally_stays_as_it_was() -> None:
