@@ -4,7 +4,9 @@ import random
 import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Final
 
 import pytest
 from engine_proxy import EngineProxy
@@ -13,6 +15,8 @@ from serving import wait_until
 
 from servekit_cli.container.ownership import OWNER, sweep
 from servekit_cli.engine import Engine
+
+_STRETCHES: Final = 12
 
 
 @pytest.fixture(scope="module")
@@ -226,16 +230,29 @@ def test_a_reader_that_has_enough_ends_the_prediction(sleeper: str) -> None:
         assert process.wait(SECONDS) == 141
 
 
-def test_twenty_ctrl_c_at_random_moments(engine: Engine, sleeper: str) -> None:
-    # One after the other: beside each other, some would be interrupted before they have begun to listen.
-    chance = random.Random(20)
-    for _ in range(20):
-        with Command("predict", sleeper) as command:
-            time.sleep(chance.uniform(0.2, 2.5))
-            command.send(signal.SIGINT)
+def test_ctrl_c_at_a_random_moment_of_each_stretch(engine: Engine, sleeper: str, tmp_path: Path) -> None:
+    # From its first word to the engine, when it surely listens, till after its prediction has begun.
+    chance, stretch = random.Random(20), 2.4 / _STRETCHES
+    moments = [(number + chance.random()) * stretch for number in range(_STRETCHES)]
+    assert engine.endpoint.socket is not None, "the tests' engine is on this machine"
+    socket = engine.endpoint.socket
 
-            assert command.wait() == 130
-        assert not containers_of(engine, sleeper)
+    def interrupt(number: int) -> tuple[int, list[str]]:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with (
+            EngineProxy(folder, socket) as proxy,
+            Command("predict", sleeper, DOCKER_HOST=proxy.host) as command,
+        ):
+            assert proxy.asked.wait(SECONDS)
+            time.sleep(moments[number])
+            command.send(signal.SIGINT)
+            return command.wait(), command.containers(engine)
+
+    with ThreadPoolExecutor(2) as lanes:
+        ends = list(lanes.map(interrupt, range(_STRETCHES)))
+
+    assert ends == [(130, [])] * _STRETCHES
 
 
 def predict(image: str, *arguments: str) -> "subprocess.CompletedProcess[str]":

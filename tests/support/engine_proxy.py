@@ -18,11 +18,13 @@ class EngineProxy:
 
     Attributes:
         host: What DOCKER_HOST is set to for it.
+        asked: Set once somebody has come for the engine.
     """
 
     def __init__(self, folder: Path, engine: Path, address: str | None = None) -> None:
         self.path = folder / "proxy.sock"
         self.host = f"unix://{self.path}"
+        self.asked = threading.Event()
         self._engine = engine
         if address is None:
             self._listener = socket.socket(socket.AF_UNIX)
@@ -53,6 +55,7 @@ class EngineProxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                self.asked.set()
                 engine = socket.socket(socket.AF_UNIX)
                 engine.connect(str(self._engine))
                 self._connections += [client, engine]
