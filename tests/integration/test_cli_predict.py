@@ -8,12 +8,12 @@ import signal
 import subprocess
 import sysconfig
 import textwrap
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from serving import wait_until
 
 SERVEKIT = str(Path(sysconfig.get_path("scripts")) / "servekit")
 SECONDS = 100
@@ -420,10 +420,7 @@ def test_a_second_interrupt_leaves_nothing_behind(write: Write) -> None:
     with start() as process:
         read_until(process.stderr, "waiting\n")
         process.send_signal(signal.SIGINT)
-        for _ in range(2000):
-            if (root / "is-tearing-down").exists():
-                break
-            time.sleep(0.01)
+        wait_until((root / "is-tearing-down").exists)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=SECONDS)
 
@@ -452,10 +449,7 @@ def test_a_second_interrupt_ends_code_that_does_not_stop(write: Write) -> None:
     with start() as process:
         read_until(process.stderr, "waiting\n")
         process.send_signal(signal.SIGINT)
-        for _ in range(2000):
-            if (root / "is-to-stop").exists():
-                break
-            time.sleep(0.01)
+        wait_until((root / "is-to-stop").exists)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=SECONDS)
 
