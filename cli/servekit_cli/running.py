@@ -128,7 +128,7 @@ async def _open_pool(spec: Spec, python: Path, observer: "_Observer") -> AsyncGe
         }
     )
     pool = Pool(spec.model_copy(update={"serve": serve}), python=str(python), observer=observer)
-    grace_seconds = 0.0
+    grace_seconds, is_urgent = 0.0, False
     try:
         await pool.start()
         yield pool
@@ -137,13 +137,17 @@ async def _open_pool(spec: Spec, python: Path, observer: "_Observer") -> AsyncGe
     except asyncio.CancelledError:
         observer.progress.update("Stopping")
         task = asyncio.current_task()
-        is_urgent = task is not None and task.cancelling() > 1  # by a second Ctrl-C, which wants no waiting
-        grace_seconds = 0.0 if is_urgent else serve.cancel_grace
+        is_urgent = task is not None and task.cancelling() > 1
+        grace_seconds = serve.cancel_grace
         raise
     except SetupError as error:
         raise add_package_hint(error) from None
     finally:
-        await _close(pool, grace_seconds)
+        if is_urgent:
+            # By a second Ctrl-C, which wants no waiting. It has also ended the tasks that would see the worker go.
+            pool.abandon()
+        else:
+            await _close(pool, grace_seconds)
 
 
 async def _close(pool: Pool, grace_seconds: float) -> None:
