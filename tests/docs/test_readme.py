@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sysconfig
@@ -43,14 +44,20 @@ def test_tutorial_predictor_answers_and_then_streams(tmp_path: Path) -> None:
     code, streaming = extract_blocks(TUTORIAL, "python")
     (tmp_path / "servekit.yaml").write_text(extract_blocks(TUTORIAL, "yaml")[0], encoding="utf-8")
     predictor = tmp_path / "predict.py"
+    # The environment is kept, and what is imported from it need not be compiled at each start.
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+    def predict(argument: str) -> "subprocess.CompletedProcess[str]":
+        command = [SERVEKIT, "predict", "-i", argument]
+        return subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
 
     predictor.write_text(code, encoding="utf-8")
-    answered = subprocess.run([SERVEKIT, "predict", "-i", "number=5"], cwd=tmp_path, capture_output=True, check=True)
-    refused = subprocess.run([SERVEKIT, "predict", "-i", "number=5000"], cwd=tmp_path, capture_output=True, check=False)
+    answered, refused = predict("number=5"), predict("number=5000")
     head = code[: code.index("    def predict")]
     predictor.write_text(f"from collections.abc import Iterator\n{head}{streaming}", encoding="utf-8")
-    streamed = subprocess.run([SERVEKIT, "predict", "-i", "count=4"], cwd=tmp_path, capture_output=True, check=True)
+    streamed = predict("count=4")
 
+    assert (answered.returncode, streamed.returncode) == (0, 0), answered.stderr + streamed.stderr
     assert json.loads(answered.stdout) == 5
     assert refused.returncode == 2
     assert [json.loads(line) for line in streamed.stdout.splitlines()] == [0, 1, 2, 3]
