@@ -13,10 +13,11 @@ demo: $(VENV)/.installed ## run a real model locally, then stream from one over 
 	@$(BIN)/python examples/demo.py
 
 # A file's tests stay together, for what they share is made once. The files begin in the order of their names, so that
-# those with an engine, which last longest, are not what the other processes wait for in the end.
+# those with an engine, which last longest, are not what the other processes wait for in the end. There is one process
+# more than there are processors, since much of what a test does is to wait for others: for the engine, or for a grace.
 test: $(VENV)/.installed-test ## run all tests
 	@$(BIN)/python -m compileall -q servekit cli templates
-	$(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses=$$($(BIN)/python -c 'import os; print(min(4, os.cpu_count() + 1))') --dist=loadfile --no-loadscope-reorder
 
 soak: $(VENV)/.installed-test ## kill workers for five minutes under load, and look at what is left
 	PYTHONPATH=tests/support $(BIN)/python -m soak $(SOAK)

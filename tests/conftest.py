@@ -21,6 +21,17 @@ class MakeProject(Protocol):
     def __call__(self, code: str, *, predictor: str = ..., **serve: Any) -> Spec: ...
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the bytecode of the tests: without, each process compiles all of them in every run, for four seconds.
+
+    Only now, since a test may write a predictor twice within the second that tells its bytecode from newer code.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "dont_write_bytecode", False)
+        return (yield)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
     """Have what the tests' processes leave, some of which are killed, go with the tests' own folders."""
