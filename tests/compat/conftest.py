@@ -5,7 +5,9 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from serving import Server
 
 from servekit.compat.importing import importable_cog
 from servekit.compat.predictor import CogPredictor, load_cog_predictor
@@ -14,6 +16,21 @@ from servekit.signature import Signature, inspect_signature
 
 LoadRunner = Callable[[str], CogPredictor]
 ReadRunner = Callable[[str], Signature]
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Generator[httpx.Client]:
+    """A client of the server that the module starts for all of its tests."""
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Generator[Path]:
+    """A file that lets predictions end which wait for it; it is there after the test in any case."""
+    path = tmp_path / "gate"
+    yield path
+    path.touch()
 
 
 @pytest.fixture

@@ -106,20 +106,6 @@ def server(starting: tuple[Server, Early]) -> Server:
     return starting[0]
 
 
-@pytest.fixture(scope="module")
-def client(server: Server) -> Generator[httpx.Client]:
-    with server.client() as client:
-        yield client
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Generator[Path]:
-    """A file that lets predictions end which wait for it; it is there after the test in any case."""
-    path = tmp_path / "gate"
-    yield path
-    path.touch()
-
-
 @contextmanager
 def running(client: httpx.Client, gate: Path, name: str, act: str = "wait") -> Generator[httpx.Response]:
     """Take the only slot with a prediction of this id, and see it free again."""

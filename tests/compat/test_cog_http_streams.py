@@ -40,19 +40,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def client(server: Server) -> Generator[httpx.Client]:
-    with server.client() as client:
-        yield client
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Generator[Path]:
-    path = tmp_path / "gate"
-    yield path
-    path.touch()
-
-
 def begin(client: httpx.Client, gate: Path, name: str) -> None:
     """Have a prediction yield four chunks and wait for the gate."""
     body = {"input": {"count": 4, "gate": str(gate)}}

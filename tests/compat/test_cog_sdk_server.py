@@ -32,12 +32,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
         yield server
 
 
-@pytest.fixture
-def client(server: Server) -> Generator[httpx.Client]:
-    with server.client() as client:
-        yield client
-
-
 def test_a_prediction_runs(client: httpx.Client) -> None:
     answer = client.post("/predictions", json={"input": {"text": "a", "times": 3}}).json()
 

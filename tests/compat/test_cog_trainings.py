@@ -153,12 +153,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
         yield server
 
 
-@pytest.fixture
-def client(server: Server) -> Generator[httpx.Client]:
-    with server.client() as client:
-        yield client
-
-
 def test_a_training_runs_after_the_trainer_s_setup(client: httpx.Client) -> None:
     answer = client.post("/trainings", json={"input": {"n": 3}}).json()
 
