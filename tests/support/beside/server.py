@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -59,7 +60,7 @@ class Server:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SERVEKIT_", "COG_"))}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                command,
+                [*_find_keeper(), *command],
                 cwd=root,
                 env={**inherited, **environment, **own},
                 stdin=subprocess.DEVNULL,
@@ -209,3 +210,9 @@ class Server:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(_DEADLINE_SECONDS)
+
+
+def _find_keeper() -> list[str]:
+    """Return what has a command end with this process, should that be killed before it could `close` (util-linux)."""
+    keeper = shutil.which("setpriv")
+    return [keeper, "--pdeathsig", "KILL", "--"] if keeper else []
