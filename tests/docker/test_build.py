@@ -11,7 +11,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from image_building import SECONDS, Builder
+from image_building import SECONDS, Builder, Container
 
 from servekit_cli.engine import Engine
 
@@ -61,20 +61,22 @@ def hello(builder: Builder) -> str:
     return builder.build(project)
 
 
-def test_a_container_answers_predictions(builder: Builder, hello: str) -> None:
+@pytest.fixture(scope="module")
+def running(builder: Builder, hello: str) -> Generator[Container]:
+    """A container of it that serves, for tests which leave it as it is."""
     with builder.start(hello) as container:
         container.wait_until_ready()
+        yield container
 
-        answer = json.loads(container.predict(name="Ada"))
+
+def test_a_container_answers_predictions(running: Container) -> None:
+    answer = json.loads(running.predict(name="Ada"))
 
     assert (answer["status"], answer["output"]) == ("succeeded", ["Hello, Ada!"])
 
 
-def test_a_container_streams(builder: Builder, hello: str) -> None:
-    with builder.start(hello) as container:
-        container.wait_until_ready()
-
-        events = container.predict("text/event-stream", times=3).decode()
+def test_a_container_streams(running: Container) -> None:
+    events = running.predict("text/event-stream", times=3).decode()
 
     assert events.count("event: output") == 3
     assert "event: completed" in events
@@ -100,23 +102,19 @@ def test_a_container_listens_where_a_variable_says(builder: Builder, hello: str)
         assert container.run("sh", "-c", tries).strip() == "200"
 
 
-def test_variables_are_what_the_spec_says(builder: Builder, hello: str) -> None:
-    with builder.start(hello) as container:
-        assert container.run("printenv", "GREETING") == 'a "b" $HOME\n'
+def test_variables_are_what_the_spec_says(running: Container) -> None:
+    assert running.run("printenv", "GREETING") == 'a "b" $HOME\n'
 
 
-def test_health_is_that_of_the_model(builder: Builder, hello: str) -> None:
-    with builder.start(hello) as container:
-        container.wait_until_ready()
-
-        assert container.run("python", "-m", "servekit.server.healthcheck") == ""
-        assert container.docker.attrs["Config"]["Healthcheck"]["Test"] == [
-            "CMD",
-            "python",
-            "-P",
-            "-m",
-            "servekit.server.healthcheck",
-        ]
+def test_health_is_that_of_the_model(running: Container) -> None:
+    assert running.run("python", "-m", "servekit.server.healthcheck") == ""
+    assert running.docker.attrs["Config"]["Healthcheck"]["Test"] == [
+        "CMD",
+        "python",
+        "-P",
+        "-m",
+        "servekit.server.healthcheck",
+    ]
 
 
 def test_logs_are_json(builder: Builder, hello: str) -> None:
@@ -131,15 +129,12 @@ def test_logs_are_json(builder: Builder, hello: str) -> None:
     assert [line["path"] for line in lines if line["event"] == "request"] == ["/predictions"]
 
 
-def test_no_bytecode_is_written_at_start_and_none_is_missing(builder: Builder, hello: str) -> None:
-    with builder.start(hello) as container:
-        container.wait_until_ready()
-        container.predict()
+def test_no_bytecode_is_written_at_start_and_none_is_missing(running: Container) -> None:
+    running.predict()
 
-        assert container.docker.diff() is None or not [
-            change for change in container.docker.diff() if change["Path"].endswith(".pyc")
-        ]
-        missing = """
+    changes = running.docker.diff() or []
+    assert not [change for change in changes if change["Path"].endswith(".pyc")]
+    missing = """
 import importlib.util, pathlib, sys
 import servekit.server.rest, servekit.server.run, servekit.server.web
 modules = [module for module in list(sys.modules.values()) if getattr(module, "__spec__", None)]
@@ -147,7 +142,7 @@ files = [str(module.__file__) for module in modules if module.__spec__.has_locat
 sources = [file for file in files if file.endswith(".py")]
 print([file for file in sources if not pathlib.Path(importlib.util.cache_from_source(file)).exists()])
 """
-        assert container.run("python", "-c", missing).strip() == "[]"
+    assert running.run("python", "-c", missing).strip() == "[]"
 
 
 def test_sigterm_lets_running_predictions_finish(builder: Builder) -> None:
@@ -186,12 +181,11 @@ def test_only_the_runtime_of_servekit_is_inside(builder: Builder, hello: str) ->
     assert not names & {"docker", "typer", "rich", "jinja2", "uv", "httpx", "watchfiles"}
 
 
-def test_no_build_tool_and_no_cache_is_left(builder: Builder, hello: str) -> None:
+def test_no_build_tool_and_no_cache_is_left(running: Container) -> None:
     find = (
         "ls /root/.cache /var/cache/uv /var/lib/apt/lists /var/cache/apt/archives 2>/dev/null; command -v uv strip gcc"
     )
-    with builder.start(hello, "sh", "-c", "sleep 60") as container:
-        found = container.docker.exec_run(["sh", "-c", find], user="root")[1].decode().split()
+    found = running.docker.exec_run(["sh", "-c", find], user="root")[1].decode().split()
 
     assert [name for name in found if not name.endswith(":") and name not in {"lock", "partial"}] == []
 

@@ -13,12 +13,15 @@ PROJECT = Path(__file__).parents[1] / "projects" / "stubborn"
 
 @pytest.fixture(scope="module")
 def servers(start_server: StartServer) -> dict[str, Server]:
-    """Servers of the kinds of predictors, started when they are asked for."""
+    """Servers of the kinds of predictors, started beside each other."""
     limits: dict[str, Any] = {"cancel_grace": "300ms", "hang_timeout": "2s", "concurrency": 2}
-    return {
-        kind: start_server((PROJECT / f"{kind}.py").read_text(), predictor="predict.py:predict", **limits)
+    servers = {
+        kind: start_server((PROJECT / f"{kind}.py").read_text(), predictor="predict.py:predict", ready=False, **limits)
         for kind in ("function", "generator", "task")
     }
+    for server in servers.values():
+        server.wait_until_ready()
+    return servers
 
 
 @pytest.fixture
