@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from image_building import SECONDS, Builder, Container
@@ -132,7 +133,7 @@ def test_logs_are_json(builder: Builder, hello: str) -> None:
 def test_no_bytecode_is_written_at_start_and_none_is_missing(running: Container) -> None:
     running.predict()
 
-    changes = running.docker.diff() or []
+    changes: list[dict[str, Any]] = running.docker.diff() or []
     assert not [change for change in changes if change["Path"].endswith(".pyc")]
     missing = """
 import importlib.util, pathlib, sys
