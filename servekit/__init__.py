@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from servekit.scope import Scope, current_scope, current_scopes
     from servekit.threads import (
         ContextThreadPoolExecutor,
+        RetryPolicy,
         async_generator_from_thread,
         asyncify,
         parallel,
@@ -34,6 +35,7 @@ __all__ = [
     "Input",
     "NoScopeError",
     "Path",
+    "RetryPolicy",
     "Scope",
     "Secret",
     "ServekitError",
@@ -52,7 +54,14 @@ _HOMES = {
     "errors": ("CancelationError", "NoScopeError", "ServekitError"),
     "predictor": ("BasePredictor", "Input"),
     "scope": ("Scope", "current_scope", "current_scopes"),
-    "threads": ("ContextThreadPoolExecutor", "async_generator_from_thread", "asyncify", "parallel", "propagate"),
+    "threads": (
+        "ContextThreadPoolExecutor",
+        "RetryPolicy",
+        "async_generator_from_thread",
+        "asyncify",
+        "parallel",
+        "propagate",
+    ),
     "types": ("END", "AsyncConcatenateIterator", "Batch", "ConcatenateIterator", "File", "Path", "Secret"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
