@@ -17,10 +17,13 @@ __all__ = [
     "ImageBuildError",
     "ImageError",
     "InputError",
+    "ItemStoppedError",
+    "ItemTimeoutError",
     "ListenError",
     "NoScopeError",
     "NotReadyError",
     "OutputError",
+    "ParallelError",
     "PredictionFailedError",
     "PredictorError",
     "ReceiverBusyError",
@@ -208,6 +211,36 @@ class WeightsError(ServekitError):
 
 class NoScopeError(ServekitError):
     """`current_scope()` was called where no prediction runs."""
+
+
+class ItemTimeoutError(ServekitError, TimeoutError):
+    """One item of `parallel` took longer than its `timeout`."""
+
+    http_status = 504
+
+
+class ItemStoppedError(ServekitError):
+    """One item of `parallel` was stopped, or never began, because the whole call ended early."""
+
+
+class ParallelError(ServekitError):
+    """`parallel` ended early: too many items failed, or calls that timed out hold all its threads.
+
+    Attributes:
+        results: What became of the items that were taken from the input, in their order: the result, the exception of
+            one that failed, an `ItemStoppedError` for one that was not brought to its end. From `aparallel`
+            only those that its consumer has not got.
+        done: How many items have a result.
+        failed: How many items failed.
+        not_started: How many were not taken from the input, or None where the input has no length.
+    """
+
+    def __init__(self, message: str) -> None:
+        self.results: list[Any] = []
+        self.done = 0
+        self.failed = 0
+        self.not_started: int | None = None
+        super().__init__(message)
 
 
 class CancelationError(BaseException):

@@ -64,13 +64,14 @@ def submit_call(executor: Executor, context: Context, call: Callable[[], _T]) ->
     """Run `call` in a thread of `executor` under `context`, from code that will await the outcome."""
 
     def run() -> _T:
-        return context.run(_call, call)
+        return context.run(call_guarded, call)
 
     # The empty Context is for the thread that this call may start.
     return Context().run(executor.submit, run)
 
 
-def _call(call: Callable[[], _T]) -> _T:
+def call_guarded(call: Callable[[], _T]) -> _T:
+    """Call what must not end the coroutine that waits for it."""
     try:
         return call()
     except StopIteration as error:

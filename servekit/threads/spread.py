@@ -1,156 +1,171 @@
-"""What `parallel` and `aparallel` are made of: one loop that waits in a thread, one that awaits."""
+"""What drives a `Course`: one that waits in the calling thread, one that awaits on an event loop.
+
+However a call ends, it first waits for what it started:
+
+    all items have their outcome     for no one: the calls left are those that timed out
+    an item failed, the input
+    failed, the consumer left        for what runs, until it ends or times out
+    Ctrl-C, CancelationError,
+    a cancelled task                 for a moment
+
+What then still runs cannot be stopped; the log says so, or a note in the error.
+"""
 
 import asyncio
-import dataclasses
-import functools
+import contextlib
+import logging
+import math
 import queue
-from collections import deque
+import time
 from collections.abc import AsyncGenerator, Callable, Iterable
-from concurrent.futures import Executor, Future
-from contextvars import Context
-from itertools import islice
-from operator import itemgetter
-from typing import Any, Generic, TypeVar
+from concurrent.futures import Executor
+from typing import Any, Final
 
-from servekit.threads.context import ContextThreadPoolExecutor, is_async, submit_call
+from servekit.threads.context import is_async
+from servekit.threads.course import MOMENT_SECONDS, Course
+from servekit.threads.nesting import waiting_for_items
+from servekit.threads.plan import Plan
+from servekit.threads.starters import DaemonThreadStarter, ExecutorStarter, LoopThreadStarter, Starter, TaskStarter
 
-__all__ = ["LoopSpread", "Plan", "spread_over_threads"]
+__all__ = ["spread_in_thread", "spread_on_loop"]
 
-_T = TypeVar("_T")
-_R = TypeVar("_R")
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """How items are worked on; see `parallel` for what each field means."""
-
-    context: Context
-    max_concurrency: int
-    ordered: bool
-    collect_errors: bool
-
-    def outcome(self, ended: Future[_R] | asyncio.Future[_R]) -> _R | Exception:
-        """The result of an item, or its exception if that is to be collected.
-
-        Raises:
-            BaseException: The item's exception, if it is not to be collected.
-        """
-        if self.collect_errors and not ended.cancelled() and isinstance(error := ended.exception(), Exception):
-            return error
-        return ended.result()
-
-    def has_failed(self, ended: asyncio.Future[Any]) -> bool:
-        """Whether `outcome` will raise."""
-        error = None if ended.cancelled() else ended.exception()
-        return ended.cancelled() or not (error is None or (self.collect_errors and isinstance(error, Exception)))
+_LOOK_FOR_INTERRUPT_EVERY: Final = 0.1
+"""Seconds after which a wait in C is left for a moment, as only then a `CancelationError` can strike."""
 
 
-def spread_over_threads(
-    fn: Callable[[_T], _R], items: Iterable[_T], plan: Plan, executor: Executor
-) -> list[_R | Exception]:
-    """Call `fn` for every item in threads of `executor`, and wait for all."""
-    # Of all queues only this one is safe to wait at when a CancelationError may strike: it is all C.
-    ended: queue.SimpleQueue[int] = queue.SimpleQueue()
-    running: dict[int, Future[_R]] = {}
-    results: list[tuple[int, _R | Exception]] = []
-    intake = enumerate(items)
-    try:
-        while True:
-            for index, item in islice(intake, plan.max_concurrency - len(running)):
-                job = running[index] = submit_call(executor, plan.context.copy(), functools.partial(fn, item))
-                job.add_done_callback(functools.partial(_put, ended, index))
-            if not running:
-                break
-            index = ended.get()
-            outcome = plan.outcome(running.pop(index))
-            results.append((index, outcome))
-    finally:
-        for index, job in running.items():
-            job.cancel()
-            # Again: what struck may have come before the first one was added, or when it had put an index that
-            # was taken and never looked at. One too many does no harm.
-            job.add_done_callback(functools.partial(_put, ended, index))
-        while running:
-            running.pop(ended.get(), None)
-    if plan.ordered:
-        results.sort(key=itemgetter(0))
-    return [result for _, result in results]
-
-
-def _put(ended: "queue.SimpleQueue[int]", index: int, _: Future[Any]) -> None:
-    ended.put(index)
-
-
-class LoopSpread(Generic[_T, _R]):
-    """One call of `aparallel`. All of it happens on the consumer's event loop."""
-
-    def __init__(self, fn: Callable[[_T], Any], items: Iterable[_T], plan: Plan, executor: Executor | None) -> None:
-        self._fn = fn
-        self._items = items
-        self._plan = plan
-        self._executor = executor
-        self._cancels: dict[asyncio.Future[_R], Callable[[], object]] = {}  # what runs, and how to stop it
-        self._due: deque[asyncio.Future[_R]] = deque()  # in the order in which the consumer gets them
-        self._taken = 0  # items that were started and whose results the consumer has not got
-        self._failed: asyncio.Future[_R] | None = None
-        self._news = asyncio.Event()
-
-    async def results(self) -> AsyncGenerator[_R | Exception, None]:
-        """Start items and give their results, until there are no more or one fails."""
-        own = None
-        if self._executor is None and not is_async(self._fn):
-            own = self._executor = ContextThreadPoolExecutor(
-                self._plan.max_concurrency, thread_name_prefix="servekit-parallel"
-            )
-        intake = iter(self._items)
+def spread_in_thread(
+    fn: Callable[[Any], Any], items: Iterable[Any], plan: Plan, executor: Executor | None
+) -> list[Any]:
+    """Call `fn` for every item, and wait in this thread."""
+    outcomes: dict[int, Any] = {}
+    with waiting_for_items(executor, plan.context):
+        starter = LoopThreadStarter() if is_async(fn) else _make_thread_starter(plan, executor)
+        course = Course(fn, items, plan, starter, _wake_nobody)
         try:
-            while True:
-                for item in islice(intake, self._plan.max_concurrency - self._taken):
-                    self._start(item)
-                if self._failed is not None:
-                    self._plan.outcome(self._failed)
-                elif self._due and self._due[0].done():
-                    self._taken -= 1
-                    outcome = self._plan.outcome(self._due.popleft())
-                    yield outcome
-                elif self._taken:
-                    self._news.clear()
-                    await self._news.wait()
-                else:
-                    return
+            _run(course, outcomes, math.inf)
+        except BaseException as error:
+            course.stop()
+            course.hear_late()
+            _run(course, outcomes, time.monotonic() + MOMENT_SECONDS)
+            error.add_note(course.describe())
+            raise
         finally:
-            try:
-                await self._end()
-            finally:
-                if own is not None:
-                    own.shutdown(wait=False)  # its threads are idle, except when the wait for them was cancelled
+            course.is_stopped = True
+            starter.close()
+            course.progress.close()
+        if isinstance(starter, LoopThreadStarter) and not course.still_running:
+            starter.join(MOMENT_SECONDS)
+    _conclude(course, outcomes)
+    return [outcomes[index] for index in sorted(outcomes)] if plan.ordered else list(outcomes.values())
 
-    def _start(self, item: _T) -> None:
-        context = self._plan.context.copy()
-        future: asyncio.Future[_R]
-        if self._executor is None:
-            future = asyncio.get_running_loop().create_task(self._fn(item), context=context)
-            self._cancels[future] = future.cancel
-        else:
-            job = submit_call(self._executor, context, functools.partial(self._fn, item))
-            future = asyncio.wrap_future(job)
-            self._cancels[future] = job.cancel
-        self._taken += 1
-        if self._plan.ordered:
-            self._due.append(future)
-        future.add_done_callback(self._take_note)
 
-    def _take_note(self, future: asyncio.Future[_R]) -> None:
-        del self._cancels[future]
-        if not self._plan.ordered:
-            self._due.append(future)
-        if self._plan.has_failed(future) and self._failed is None:
-            self._failed = future
-        self._news.set()
+def _run(course: Course, outcomes: dict[int, Any], until: float) -> None:
+    """Go on until the course is over, or the clock says `until`."""
+    while True:
+        course.look()
+        outcomes.update(course.outcomes)
+        course.outcomes.clear()
+        course.start()
+        if course.is_over or time.monotonic() >= until:
+            return
+        with contextlib.suppress(queue.Empty):
+            course.hear(course.news.get(timeout=min(_LOOK_FOR_INTERRUPT_EVERY, course.seconds_to_next())))
 
-    async def _end(self) -> None:
-        """Stop what runs and wait for it: a task when it has ended, a thread when it returns."""
-        for cancel in list(self._cancels.values()):
-            cancel()
-        if self._cancels:
-            await asyncio.wait(list(self._cancels))
+
+def _wake_nobody() -> None:
+    """Who waits at the queue of the news needs no other sign."""
+
+
+async def spread_on_loop(
+    fn: Callable[[Any], Any], items: Iterable[Any], plan: Plan, executor: Executor | None
+) -> AsyncGenerator[Any, None]:
+    """Call `fn` for every item, and give the outcomes while others run."""
+    with waiting_for_items(executor, plan.context):
+        bell = _Bell()
+        starter: Starter = TaskStarter() if is_async(fn) else _make_thread_starter(plan, executor)
+        course = Course(fn, items, plan, starter, bell.ring if is_async(fn) else bell.ring_from_thread)
+        given = 0
+        try:
+            while await _has_outcome(course, bell, given if plan.ordered else None):
+                index = given if plan.ordered else next(iter(course.outcomes))
+                given += 1
+                yield course.outcomes.pop(index)
+        except GeneratorExit:
+            course.stop()
+            await _drain(course, bell, math.inf)
+            raise
+        except BaseException as error:
+            course.stop()
+            await _drain(course, bell, time.monotonic() + MOMENT_SECONDS)
+            error.add_note(course.describe())
+            raise
+        finally:
+            course.is_stopped = True
+            starter.close()
+            course.progress.close()
+    _conclude(course, course.outcomes)
+
+
+async def _has_outcome(course: Course, bell: "_Bell", index: int | None) -> bool:
+    """Wait for the outcome of an item, or of any, and return whether there is one before the course is over."""
+    while True:
+        course.look()
+        course.start()
+        if course.failure is None and (course.outcomes if index is None else index in course.outcomes):
+            return True
+        if course.is_over:
+            return False
+        await bell.wait(course.seconds_to_next())
+
+
+async def _drain(course: Course, bell: "_Bell", until: float) -> None:
+    """Wait for the end of what runs, until the clock says `until`."""
+    while True:
+        course.look()
+        if course.is_over or time.monotonic() >= until:
+            return
+        await bell.wait(min(course.seconds_to_next(), until - time.monotonic()))
+
+
+class _Bell:
+    """Wakes the task that waits on this event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        """To be called on the loop."""
+        self._rung.set()
+
+    def ring_from_thread(self) -> None:
+        """To be called from anywhere."""
+        with contextlib.suppress(RuntimeError):  # the loop was closed; nobody waits any more
+            self._loop.call_soon_threadsafe(self._rung.set)
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until it has been rung since the last wait, or so many seconds have passed."""
+        timer = None if seconds == math.inf else self._loop.call_later(seconds, self._rung.set)
+        try:
+            await self._rung.wait()
+        finally:
+            self._rung.clear()
+            if timer is not None:
+                timer.cancel()
+
+
+def _make_thread_starter(plan: Plan, executor: Executor | None) -> Starter:
+    return DaemonThreadStarter(plan.max_concurrency) if executor is None else ExecutorStarter(executor)
+
+
+def _conclude(course: Course, outcomes: dict[int, Any]) -> None:
+    """Say what still runs, and raise what ended the call early."""
+    failure, course.failure = course.failure, None
+    try:
+        if failure is not None:
+            course.fill(failure, outcomes)
+            raise failure
+    finally:
+        del failure  # its traceback holds this frame
+    if course.still_running:
+        logging.getLogger(__name__).warning("%s", course.describe_rest())
