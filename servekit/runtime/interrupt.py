@@ -11,11 +11,13 @@ for the whole interpreter when one is replaced by nothing, which slows down ever
 """
 
 import ctypes
+import functools
 import threading
 from collections.abc import Callable
 from typing import TypeVar
 
 from servekit.errors import CancelationError
+from servekit.threads.undisturbed import plant_between_starts
 
 __all__ = ["ThreadInterrupt"]
 
@@ -85,7 +87,7 @@ class ThreadInterrupt:
             self._requested = True
             if self._thread is not None:
                 self._pending = True
-                _set_async_exc(self._thread, self._make_exception())
+                plant_between_starts(functools.partial(_set_async_exc, self._thread, self._make_exception()))
 
     def _make_exception(self) -> type[CancelationError]:
         """Return a class whose instance tells that it was raised: Python makes one when it raises a planted class."""

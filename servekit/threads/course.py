@@ -262,6 +262,10 @@ class Course:
             item.attempt = None
             self._drop(item)
             self._end(error)
+        except BaseException:  # something struck this thread, so nobody knows whether the attempt is on its way
+            item.attempt.is_dropped = True
+            item.attempt.end_unrun()
+            raise
 
     # ------------------------------------------------------------------ outcomes
 

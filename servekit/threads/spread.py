@@ -51,7 +51,10 @@ def spread_in_thread(
             raise
         finally:
             course.is_stopped = True
-            starter.close()
+            try:
+                starter.close()
+            finally:
+                starter.close()  # again: something may have struck in the first
             course.progress.close()
         if isinstance(starter, LoopThreadStarter) and not course.still_running:
             starter.join(MOMENT_SECONDS)

@@ -1,15 +1,18 @@
 """Where the attempts of `parallel` run: in threads, in tasks, or in tasks of a loop that has a thread of its own."""
 
 import asyncio
+import contextlib
 import functools
 import queue
 import threading
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextvars import Context
-from typing import Protocol
+from typing import Any, Protocol
 
 from servekit.threads.attempts import Attempt
 from servekit.threads.context import submit_call
+from servekit.threads.undisturbed import start_undisturbed
 
 __all__ = ["DaemonThreadStarter", "ExecutorStarter", "LoopThreadStarter", "Starter", "TaskStarter"]
 
@@ -25,7 +28,7 @@ class Starter(Protocol):
         raise NotImplementedError
 
     def close(self) -> None:
-        """End what was started for attempts, when those that run have ended; do not wait for it."""
+        """End what was started for attempts, when those that run have ended; do not wait for it. May be repeated."""
 
 
 class DaemonThreadStarter:
@@ -65,7 +68,7 @@ class DaemonThreadStarter:
         self._count += 1  # first: one that does not come is asked to end in vain, one that is not counted never ends
         name = f"servekit-parallel_{self._count}"
         thread = threading.Thread(target=_work, args=(self._attempts, self._idle), name=name, daemon=True)
-        Context().run(thread.start)
+        start_undisturbed(functools.partial(Context().run, thread.start))
 
 
 def _work(attempts: "queue.SimpleQueue[Attempt | None]", idle: "queue.SimpleQueue[None]") -> None:
@@ -83,7 +86,8 @@ class ExecutorStarter:
 
     def start(self, attempt: Attempt) -> None:
         """Have it run in a thread."""
-        job: Future[None] = submit_call(self._executor, attempt.context, attempt.run)
+        submit = functools.partial(submit_call, self._executor, attempt.context, attempt.run)
+        job: Future[None] = start_undisturbed(submit)
         attempt.handle = job
         job.add_done_callback(functools.partial(_end_if_cancelled, attempt))
 
@@ -139,37 +143,49 @@ class LoopThreadStarter:
     def __init__(self) -> None:
         self._starter = TaskStarter()
         self._may_end = asyncio.Event()
-        self._loop = asyncio.new_event_loop()
-        # A daemon: tasks that do not heed their cancelation must not keep the process from ending.
-        self._thread = threading.Thread(target=self._run, name="servekit-parallel-loop", daemon=True)
-        Context().run(self._thread.start)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
 
     def start(self, attempt: Attempt) -> None:
         """Have it run in a task."""
-        self._loop.call_soon_threadsafe(self._starter.start, attempt)
+        if self._loop is None:
+            start_undisturbed(self._start_loop)
+        self._tell(self._starter.start, attempt)
 
     def cancel(self, attempt: Attempt) -> bool:
         """Cancel its task."""
         attempt.is_dropped = True
-        self._loop.call_soon_threadsafe(self._cancel, attempt)
+        self._tell(self._cancel, attempt)
         return True
 
     def close(self) -> None:
         """Let the loop end when its tasks have."""
-        self._loop.call_soon_threadsafe(self._may_end.set)
+        self._tell(self._may_end.set)
 
-    def join(self, timeout: float) -> bool:
-        """Wait for the end of the loop's thread, and return whether it has come."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+    def join(self, timeout: float) -> None:
+        """Wait for the end of the loop's thread."""
+        if self._thread is not None:
+            self._thread.join(timeout)
 
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+    def _start_loop(self) -> None:
+        loop = asyncio.new_event_loop()
+        # A daemon: tasks that do not heed their cancelation must not keep the process from ending.
+        thread = threading.Thread(target=self._run, args=(loop,), name="servekit-parallel-loop", daemon=True)
+        Context().run(thread.start)
+        self._loop, self._thread = loop, thread
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
             runner.run(self._main())
 
     async def _main(self) -> None:
         await self._may_end.wait()
         await self._starter.ended()
+
+    def _tell(self, step: Callable[..., object], *arguments: Any) -> None:
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended, as it was told before
+                self._loop.call_soon_threadsafe(step, *arguments)
 
     def _cancel(self, attempt: Attempt) -> None:
         if attempt.handle is not None:
