@@ -17,15 +17,23 @@ from collections.abc import Callable, Iterable
 from concurrent import futures
 from typing import Any, Final
 
-from servekit.errors import ItemStoppedError, ItemTimeoutError, ParallelError
+from servekit.errors import ParallelError
 from servekit.threads.attempts import Attempt
 from servekit.threads.plan import Plan
 from servekit.threads.progress import Progress
 from servekit.threads.starters import Starter
+from servekit.threads.verdicts import (
+    describe_left,
+    describe_stop,
+    fill_results,
+    item_timed_out,
+    places_are_held,
+    too_many_failed,
+)
 
 __all__ = ["MOMENT_SECONDS", "Course"]
 
-MOMENT_SECONDS: Final = 1.0
+MOMENT_SECONDS: Final = 0.5
 """How long what was told to stop may take when nobody wants to wait; by feel."""
 
 _STUCK_SECONDS: Final = 60.0
@@ -171,7 +179,7 @@ class Course:
         elif item.error is not None:
             return  # it timed out, and pauses; that its call has ended by now allows the next one
         elif isinstance(error, _CANCELED) and item.is_expired:
-            self._fail(item, self._make_timeout())
+            self._fail(item, item_timed_out(self._plan))
         elif isinstance(error, _CANCELED):  # by `stop`, or from outside
             self._drop(item)
             self._end(error)
@@ -192,11 +200,7 @@ class Course:
             self._next_due = min((item.due for item in self._open.values()), default=math.inf)
         if now >= self._stuck_at:
             self._stuck_at = math.inf
-            self.own_failure = ParallelError(
-                f"all {self._plan.max_concurrency} places of {self._plan.caller}() have been held for "
-                f"{_STUCK_SECONDS:g} s by calls that timed out and do not return, so no item can be started. "
-                "Give the function itself a timeout, or make it async, so that it can be cancelled."
-            )
+            self.own_failure = places_are_held(self._plan, _STUCK_SECONDS)
             self._end(self.own_failure)
 
     def _come_due(self, item: _Item, now: float) -> None:
@@ -209,13 +213,7 @@ class Course:
             item.is_expired = True
             self._set_due(item, now + MOMENT_SECONDS)
         else:
-            self._fail(item, self._make_timeout())
-
-    def _make_timeout(self) -> ItemTimeoutError:
-        return ItemTimeoutError(
-            f"the item took longer than its timeout of {self._plan.timeout:g} s. An async function is cancelled then; "
-            "a thread cannot be interrupted, and goes on until its call returns."
-        )
+            self._fail(item, item_timed_out(self._plan))
 
     # ------------------------------------------------------------------ starting
 
@@ -308,10 +306,7 @@ class Course:
         if not (self._plan.collect_errors and isinstance(error, Exception)):
             self._end(error)
         elif self._plan.max_errors is not None and failed >= self._plan.max_errors:
-            self.own_failure = ParallelError(
-                f"{self._plan.caller}() ended early: {failed} items failed, the last one with {error!r}"
-            )
-            self.own_failure.__cause__ = error
+            self.own_failure = too_many_failed(self._plan, failed, error)
             self._end(self.own_failure)
 
     def _end(self, failure: BaseException) -> None:
@@ -322,38 +317,20 @@ class Course:
     # ------------------------------------------------------------------ the end
 
     def describe(self) -> str:
-        """Say what has become of the items."""
-        done, failed = self.progress.done, self.progress.failed
-        said = f"{self._plan.caller}() was stopped: {done} items done, {failed} failed"
-        if stopped := self.started - done - failed:
-            said += f", {stopped} stopped before their end"
-        if (rest := self._count_not_started()) is not None:
-            said += f", {rest} not started"
-        if self.still_running:
-            said += f"; {self.still_running} calls still run, and end when they return"
-        return said
+        """Say what has become of the items of a call that was stopped."""
+        return describe_stop(self._plan, self.progress, self.started, self.still_running)
 
-    def describe_rest(self) -> str:
+    def describe_left(self) -> str:
         """Say what runs on though the call has ended."""
-        return (
-            f"{self._plan.caller}() has all it needs, but {self.still_running} calls that timed out still run: "
-            "they cannot be interrupted, and end when they return"
-        )
+        return describe_left(self._plan, self.still_running)
 
     def fill(self, failure: BaseException, outcomes: dict[int, Any]) -> None:
         """Add to the failure what has become of the items."""
         if self.still_running:
             failure.add_note(self.describe())
-        if self.own_failure is None:
-            return
-        stopped = "the item was stopped before its end, because the whole call ended early"
-        indices = sorted({*outcomes, *self._cut, *(item.index for item in self._read_ahead)})
-        self.own_failure.results = [outcomes.get(index, ItemStoppedError(stopped)) for index in indices]
-        self.own_failure.done, self.own_failure.failed = self.progress.done, self.progress.failed
-        self.own_failure.not_started = self._count_not_started()
-
-    def _count_not_started(self) -> int | None:
-        return None if self._plan.total is None else max(0, self._plan.total - self.started)
+        if self.own_failure is not None:
+            cut = [*self._cut, *(item.index for item in self._read_ahead)]
+            fill_results(self.own_failure, self._plan, self.progress, outcomes, cut, self.started)
 
 
 def _is_running(item: _Item) -> bool:

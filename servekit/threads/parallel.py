@@ -83,8 +83,8 @@ def parallel(
     A sync function runs in threads, an async one in tasks of an event loop that has a thread of its own.
 
     Ctrl-C and the cancelation of a prediction end it at once: no item is started any more, async ones are cancelled,
-    and what runs is waited for at most a second. A note in the exception says how many items were done, failed, were
-    stopped and were not started. The threads that are left do not keep the process from ending, unless they are those
+    and what runs is waited for at most half a second. A note in the exception says how many items were done, failed,
+    were stopped and were not started. Threads that are left do not keep the process from ending, unless they are those
     of an `executor`.
 
     Args:
@@ -189,7 +189,7 @@ def aparallel(
     has not got.
 
     When the iteration is left (`aclose`, best by `contextlib.aclosing`), no item is started any more, tasks are
-    cancelled, and what runs is waited for: threads cannot be interrupted. When it is cancelled, it waits at most a
+    cancelled, and what runs is waited for: threads cannot be interrupted. When it is cancelled, it waits at most half a
     second, and a second cancelation ends the wait.
     """
     plan = make_plan(

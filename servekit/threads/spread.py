@@ -171,4 +171,4 @@ def _conclude(course: Course, outcomes: dict[int, Any]) -> None:
     finally:
         del failure  # its traceback holds this frame
     if course.still_running:
-        logging.getLogger(__name__).warning("%s", course.describe_rest())
+        logging.getLogger(__name__).warning("%s", course.describe_left())
