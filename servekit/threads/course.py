@@ -71,7 +71,6 @@ class Course:
         news: Attempts that began or ended.
         outcomes: By their place in the input: results and exceptions that were not taken yet.
         failure: What ends the call early, or None.
-        own_failure: The same, if it is not an error of an item or of the input.
         is_stopped: Whether nothing is started any more.
         started: How many items were taken from the input.
         progress: The counts.
@@ -83,7 +82,7 @@ class Course:
         self.news: queue.SimpleQueue[Attempt] = queue.SimpleQueue()  # all in C: nothing can strike inside and break it
         self.outcomes: dict[int, Any] = {}
         self.failure: BaseException | None = None
-        self.own_failure: ParallelError | None = None
+        self._is_own_failure = False  # it is no error of an item or of the input
         self.is_stopped = False
         self.started = 0
         self.progress = Progress(plan)
@@ -131,6 +130,7 @@ class Course:
     def stop(self) -> None:
         """Start nothing any more, and stop what runs as far as possible."""
         self.is_stopped = True
+        self._stuck_at = math.inf
         for item in list(self._open.values()):
             if item.attempt is not None and not item.attempt.is_ended:
                 self._starter.cancel(item.attempt)
@@ -199,9 +199,7 @@ class Course:
                     self._come_due(item, now)
             self._next_due = min((item.due for item in self._open.values()), default=math.inf)
         if now >= self._stuck_at:
-            self._stuck_at = math.inf
-            self.own_failure = places_are_held(self._plan, _STUCK_SECONDS)
-            self._end(self.own_failure)
+            self._end(places_are_held(self._plan, _STUCK_SECONDS), is_own=True)
 
     def _come_due(self, item: _Item, now: float) -> None:
         if item.error is not None and not _is_running(item):
@@ -306,12 +304,12 @@ class Course:
         if not (self._plan.collect_errors and isinstance(error, Exception)):
             self._end(error)
         elif self._plan.max_errors is not None and failed >= self._plan.max_errors:
-            self.own_failure = too_many_failed(self._plan, failed, error)
-            self._end(self.own_failure)
+            self._end(too_many_failed(self._plan, failed, error), is_own=True)
 
-    def _end(self, failure: BaseException) -> None:
+    def _end(self, failure: BaseException, *, is_own: bool = False) -> None:
         if not self.is_stopped:
             self.failure = failure
+            self._is_own_failure = is_own
             self.stop()
 
     # ------------------------------------------------------------------ the end
@@ -328,9 +326,9 @@ class Course:
         """Add to the failure what has become of the items."""
         if self.still_running:
             failure.add_note(self.describe())
-        if self.own_failure is not None:
+        if self._is_own_failure and isinstance(failure, ParallelError):
             cut = [*self._cut, *(item.index for item in self._read_ahead)]
-            fill_results(self.own_failure, self._plan, self.progress, outcomes, cut, self.started)
+            fill_results(failure, self._plan, self.progress, outcomes, cut, self.started)
 
 
 def _is_running(item: _Item) -> bool:

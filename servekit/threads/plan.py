@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Sized
 from contextvars import Context, copy_context
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, TypeAlias
 
 from servekit.threads.context import is_async, refuse_deferred
@@ -63,6 +64,9 @@ def make_plan(
     if max_errors is not None and on_error == "raise":
         raise ValueError('max_errors counts errors that are collected; give on_error="collect" with it')
     policy = retries if isinstance(retries, RetryPolicy) else RetryPolicy(retries)
+    if policy.retries:
+        # Now, and not at the first failure, when an event loop would wait for it, or a cancelation strike inside.
+        import_module("tenacity")
     return Plan(
         caller=caller,
         context=copy_context(),

@@ -96,6 +96,7 @@ async def spread_on_loop(
         except GeneratorExit:
             course.stop()
             await _drain(course, bell, math.inf)
+            _tell_left(course)
             raise
         except BaseException as error:
             course.stop()
@@ -170,5 +171,9 @@ def _conclude(course: Course, outcomes: dict[int, Any]) -> None:
             raise failure
     finally:
         del failure  # its traceback holds this frame
+    _tell_left(course)
+
+
+def _tell_left(course: Course) -> None:
     if course.still_running:
         logging.getLogger(__name__).warning("%s", course.describe_left())

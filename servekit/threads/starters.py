@@ -6,12 +6,12 @@ import functools
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextvars import Context
 from typing import Any, Protocol
 
 from servekit.threads.attempts import Attempt
-from servekit.threads.context import submit_call
+from servekit.threads.context import ContextThreadPoolExecutor, submit_call
 from servekit.threads.undisturbed import start_undisturbed
 
 __all__ = ["DaemonThreadStarter", "ExecutorStarter", "LoopThreadStarter", "Starter", "TaskStarter"]
@@ -83,11 +83,13 @@ class ExecutorStarter:
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
+        # Of others nobody knows what `submit` does: wait for room, or run the call at once.
+        self._is_quick = type(executor) in (ThreadPoolExecutor, ContextThreadPoolExecutor)
 
     def start(self, attempt: Attempt) -> None:
         """Have it run in a thread."""
         submit = functools.partial(submit_call, self._executor, attempt.context, attempt.run)
-        job: Future[None] = start_undisturbed(submit)
+        job: Future[None] = start_undisturbed(submit) if self._is_quick else submit()
         attempt.handle = job
         job.add_done_callback(functools.partial(_end_if_cancelled, attempt))
 

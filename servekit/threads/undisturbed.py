@@ -15,13 +15,13 @@ __all__ = ["plant_between_starts", "start_undisturbed"]
 _T = TypeVar("_T")
 
 _PATIENCE_SECONDS: Final = 0.05
-"""A start takes a fraction of it; but somebody's executor may wait for room inside it, and must hold up nobody."""
+"""A start takes a fraction of it; but a loaded machine may be slow at it, and an event loop must not be held up."""
 
 _starting = threading.RLock()
 
 
 def start_undisturbed(start: Callable[[], _T]) -> _T:
-    """Call what starts a thread; nothing that was planted strikes inside, but before it."""
+    """Call what starts a thread, and does nothing that takes long; what was planted before strikes before it."""
     with _starting:
         for _ in range(2):  # what was planted before strikes at a jump
             pass

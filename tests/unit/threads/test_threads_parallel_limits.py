@@ -249,6 +249,20 @@ def test_too_many_errors_end_the_call_with_the_results_so_far(spread: Spread, wr
     assert isinstance(error.__cause__, LookupError)
 
 
+def test_errors_beyond_the_limit_that_come_at_once_are_in_the_results(spread: Spread) -> None:
+    together = threading.Barrier(3, timeout=30)
+
+    def work(number: int) -> None:
+        together.wait()
+        raise LookupError(number)
+
+    with pytest.raises(ParallelError, match="ended early: 1 items failed") as caught:
+        spread(work, range(9), max_concurrency=3, on_error="collect", max_errors=1)
+
+    assert [type(result) for result in caught.value.results] == [LookupError] * 3
+    assert (caught.value.failed, caught.value.not_started) == (3, 6)
+
+
 def test_an_item_that_was_stopped_has_an_error_in_its_place() -> None:
     async def work(number: int) -> int:
         if number == 1:
