@@ -1,5 +1,6 @@
 """Tell an iris's species from four measurements, with a scikit-learn model trained at setup."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sklearn.datasets import load_iris
@@ -8,7 +9,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from servekit import BasePredictor, Input
+from servekit import BasePredictor, Batch, Input, batch
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,19 @@ class Predictor(BasePredictor):
         self.model = make_pipeline(StandardScaler(), LogisticRegression()).fit(train, train_labels)
         print(f"accuracy on {len(test)} flowers held back: {self.model.score(test, test_labels):.3f}")  # noqa: T201
 
+    @batch(max_size=64)
     def predict(
         self,
-        sepal_length: float = Input(description="Centimetres.", gt=0, le=20),
-        sepal_width: float = Input(description="Centimetres.", gt=0, le=20),
-        petal_length: float = Input(description="Centimetres.", gt=0, le=20),
-        petal_width: float = Input(description="Centimetres.", gt=0, le=20),
-    ) -> Answer:
-        """Classify one flower."""
-        (row,) = self.model.predict_proba([[sepal_length, sepal_width, petal_length, petal_width]])
+        sepal_length: Batch[float] = Input(description="Centimetres.", gt=0, le=20),
+        sepal_width: Batch[float] = Input(description="Centimetres.", gt=0, le=20),
+        petal_length: Batch[float] = Input(description="Centimetres.", gt=0, le=20),
+        petal_width: Batch[float] = Input(description="Centimetres.", gt=0, le=20),
+    ) -> Batch[Answer]:
+        """Classify one flower, together with those of other requests that wait."""
+        flowers = list(zip(sepal_length, sepal_width, petal_length, petal_width, strict=True))
+        return [self.answer(row) for row in self.model.predict_proba(flowers)]
+
+    def answer(self, row: Iterable[float]) -> Answer:
+        """Name the probabilities of one flower."""
         probabilities = {name: round(float(value), 4) for name, value in zip(self.species, row, strict=True)}
         return Answer(species=max(probabilities, key=probabilities.__getitem__), probabilities=probabilities)

@@ -12,6 +12,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,20 @@ def test_classifier_knows_a_flower_of_each_species() -> None:
 
     assert [answer["species"] for answer in answers] == list(FLOWERS)
     assert [sum(answer["probabilities"].values()) for answer in answers] == [pytest.approx(1, abs=1e-3)] * 3
+
+
+def test_classifier_takes_many_flowers_in_one_call_and_mixes_up_none() -> None:
+    kinds = [list(FLOWERS)[order % 3] for order in range(40)]
+    with serve("classifier") as client, ThreadPoolExecutor(20) as threads:
+
+        def ask(kind: str) -> Any:
+            flower = dict(zip(MEASUREMENTS, FLOWERS[kind], strict=True))
+            return client.post("/predictions", json={"input": flower}).json()
+
+        answers = list(threads.map(ask, kinds))
+
+    assert [answer["output"]["species"] for answer in answers] == kinds
+    assert max(answer["metrics"]["batch_size"] for answer in answers) > 1
 
 
 def test_image_transform_writes_a_smaller_image_in_gray(tmp_path: Path) -> None:
