@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from servekit.batching import batch
-    from servekit.errors import CancelationError, NoScopeError, ServekitError
+    from servekit.configuration import Setting, Settings, configure, context, isolated_settings, settings
+    from servekit.errors import CancelationError, NoScopeError, ServekitError, SettingsError
     from servekit.predictor import BasePredictor, Input
     from servekit.scope import Scope, current_scope, current_scopes
     from servekit.threads import (
@@ -39,19 +40,27 @@ __all__ = [
     "Scope",
     "Secret",
     "ServekitError",
+    "Setting",
+    "Settings",
+    "SettingsError",
     "__version__",
     "async_generator_from_thread",
     "asyncify",
     "batch",
+    "configure",
+    "context",
     "current_scope",
     "current_scopes",
+    "isolated_settings",
     "parallel",
     "propagate",
+    "settings",
 ]
 
 _HOMES = {
     "batching": ("batch",),
-    "errors": ("CancelationError", "NoScopeError", "ServekitError"),
+    "configuration": ("Setting", "Settings", "configure", "context", "isolated_settings", "settings"),
+    "errors": ("CancelationError", "NoScopeError", "ServekitError", "SettingsError"),
     "predictor": ("BasePredictor", "Input"),
     "scope": ("Scope", "current_scope", "current_scopes"),
     "threads": (

@@ -28,6 +28,7 @@ __all__ = [
     "PredictorError",
     "ReceiverBusyError",
     "ServekitError",
+    "SettingsError",
     "SetupError",
     "SignatureError",
     "SpecError",
@@ -79,6 +80,10 @@ class SetupError(ServekitError):
 
     exit_code = 5
     http_status = 503
+
+
+class SettingsError(ServekitError):
+    """A class of settings cannot be used, or a value does not fit it; or a prediction called `configure`."""
 
 
 class EnvironmentBuildError(ServekitError):

@@ -40,7 +40,9 @@ MAX_PROBLEMS: Final = 50
 
 Problem: TypeAlias = dict[str, Any]
 JsonValue: TypeAlias = dict[str, Any] | list[Any] | str | int | float | bool | None
-Kind: TypeAlias = Literal["missing", "unknown", "type", "range", "length", "pattern", "choice", "value", "file", "json"]
+Kind: TypeAlias = Literal[
+    "missing", "unknown", "fixed", "type", "range", "length", "pattern", "choice", "value", "file", "json"
+]
 
 _SHOWN_VALUE: Final = 200
 _SHOWN_IN_TEXT: Final = 80

@@ -12,12 +12,24 @@ from servekit_cli.terminal import say
 if TYPE_CHECKING:
     from servekit.spec import Spec
 
-__all__ = ["SpecOption", "describe_left_out", "load_spec_for_run", "say_warnings", "say_what_is_left_out"]
+__all__ = ["SetOption", "SpecOption", "describe_left_out", "load_spec_for_run", "say_warnings", "say_what_is_left_out"]
 
 SpecOption = Annotated[
     Path,
     typer.Option(
         "--file", "-f", help="The spec, or the folder with its servekit.yaml or cog.yaml.", show_default="this folder"
+    ),
+]
+
+
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="One of the settings that the predictor declares, as JSON or else as text; several times for several. "
+        "[SERVEKIT_SETTINGS]",
+        show_default=False,
     ),
 ]
 

@@ -6,11 +6,12 @@ Who runs it, alone or with others in a batch, is not known here.
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 import msgspec
 
+from servekit.configuration.requests import read_overrides
 from servekit.errors import CancelationError, InputError, OutputError, UploadError
 from servekit.runtime.failure import author_traceback, describe
 from servekit.runtime.files import FileSource
@@ -100,6 +101,15 @@ class Assignment:
                 lambda: self.scope.cancelled,
             )
         return signature.decode_input(self.run.input, files)
+
+    def read_overrides(self) -> Mapping[str, Any]:
+        """Return the settings that the request overrides.
+
+        Raises:
+            InputError: They do not fit.
+        """
+        context = self.scope.context
+        return read_overrides(context) if context else {}
 
     # ------------------------------------------------------------------ ends
 

@@ -22,6 +22,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, TypeVar, cast
 
+from servekit.configuration.overlays import push_layer
 from servekit.errors import CancelationError
 from servekit.output_files import FileMetError
 from servekit.runtime.assignment import Assignment, Surroundings
@@ -70,6 +71,8 @@ class Execution:
         context.run(enter_scope, self._scope, self._assignment.sink)
         if self._worker.adopts_threads:
             adopt_threads(self._scope, self._assignment.sink)
+        if self._scope.context and not self._overlay_settings(context):
+            return
         signature = self._worker.signature
         if not signature.is_async and not signature.streams:
             self._worker.executor.submit(context.run, self._in_thread)
@@ -83,6 +86,15 @@ class Execution:
         else:
             body = self._value_from_task()
         self._task = asyncio.get_running_loop().create_task(self._in_task(body), context=context)
+
+    def _overlay_settings(self, context: contextvars.Context) -> bool:
+        """Apply what the request overrides; the prediction has failed if that does not fit."""
+        try:
+            context.run(push_layer, context.run(self._assignment.read_overrides))
+        except BaseException as error:  # noqa: BLE001 - the border to the author's validators
+            self._assignment.fail(error)
+            return False
+        return True
 
     def cancel(self) -> None:
         """Ask the prediction to stop, by the means of its kind."""

@@ -26,6 +26,7 @@ class Model:
         has_healthcheck: The predictor has a healthcheck of its own.
         batch_size: How many predictions one call takes at most; None if each gets a call of its own.
         slots: With a batch size, how many predictions a worker takes at a time.
+        settings_schema: JSON Schema of the settings that a request may override; None if none are declared.
     """
 
     input_schema: dict[str, Any]
@@ -38,13 +39,15 @@ class Model:
     has_healthcheck: bool
     batch_size: int | None = None
     slots: int = 0
+    settings_schema: dict[str, Any] | None = None
 
     @classmethod
     def from_message(cls, loaded: Loaded) -> "Model":
         """Decode what a worker said of itself."""
         fields = msgspec.structs.asdict(loaded)
-        for name in ("input_schema", "output_schema"):
-            fields[name] = msgspec.json.decode(fields[name])
+        for name in ("input_schema", "output_schema", "settings_schema"):
+            if fields[name] is not None:
+                fields[name] = msgspec.json.decode(fields[name])
         return cls(**fields)
 
 

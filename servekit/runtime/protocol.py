@@ -121,6 +121,7 @@ class Loaded(Message, tag=0):
 
     `batch_size` is how many predictions one call of `predict` takes at most; None if each gets a call of its own. With
     it, `slots` is how many the worker takes at a time, those included that wait there for the next batch.
+    `settings_schema` is that of what requests may override, if the predictor declares settings.
     """
 
     input_schema: bytes
@@ -133,6 +134,7 @@ class Loaded(Message, tag=0):
     has_healthcheck: bool
     batch_size: int | None = None
     slots: int = 0
+    settings_schema: bytes | None = None
 
 
 class Ready(Message, tag=1):

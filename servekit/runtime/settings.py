@@ -1,7 +1,8 @@
 """What a worker is told when it starts."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -34,6 +35,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         healthcheck_timeout: Seconds that `healthcheck` may take.
         fetch: Limits for files that inputs name.
         upload: Where the files of outputs go; None for into the answer.
+        values: What the spec says of the author's own settings.
     """
 
     dialect: Dialect
@@ -50,6 +52,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     healthcheck_timeout: float
     fetch: FetchLimits
     upload: UploadTarget | None
+    values: Mapping[str, Any] = {}
 
     @classmethod
     def from_spec(cls, spec: Spec, directory: Path) -> Self:
@@ -80,6 +83,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
                 allow_private=serve.fetch.allow_private,
             ),
             upload=_read_upload(serve.upload),
+            values=spec.settings,
         )
 
 

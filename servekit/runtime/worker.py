@@ -21,6 +21,8 @@ from typing import Any, assert_never
 import msgspec
 
 from servekit.batching import find_batch_options
+from servekit.configuration.given import load_with_settings
+from servekit.configuration.requests import overrides_schema
 from servekit.errors import PredictorError
 from servekit.loading import find_loader
 from servekit.predictor import LoadedPredictor, PredictorHandle
@@ -173,7 +175,10 @@ class Worker:
         try:
             loader = find_loader(self.settings.dialect, self.settings.mode)
             self._imports.enter_context(loader.imports())
-            loaded = await self._in_thread(loader.load, self.settings.predictor, Path(self.settings.root))
+            settings = self.settings
+            loaded = await self._in_thread(
+                load_with_settings, settings.values, loader.load, settings.predictor, Path(settings.root)
+            )
             self.signature = inspect_signature(loaded.predict, loaded.reference, loader.reading)
             self.adopts_threads = loader.adopts_threads and self._runs_one and not self.signature.is_async
             policy = _find_batch_policy(self.settings, self.signature, loaded)
@@ -338,6 +343,7 @@ def _find_batch_policy(settings: WorkerSettings, signature: Signature, loaded: L
 def _loaded_message(
     signature: Signature, loaded: LoadedPredictor, policy: BatchPolicy | None, concurrency: int
 ) -> Loaded:
+    settings_schema = overrides_schema()
     return Loaded(
         input_schema=msgspec.json.encode(signature.input_schema),
         output_schema=msgspec.json.encode(signature.output_schema),
@@ -349,6 +355,7 @@ def _loaded_message(
         has_healthcheck=loaded.has_healthcheck,
         batch_size=None if policy is None else policy.max_size,
         slots=0 if policy is None else policy.slots(concurrency),
+        settings_schema=None if settings_schema is None else msgspec.json.encode(settings_schema),
     )
 
 

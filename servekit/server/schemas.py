@@ -34,10 +34,12 @@ def make_components(model: Model, resource: Resource = PREDICTIONS, *, takes_bat
     for name, schema in (("Input", model.input_schema), ("Output", model.output_schema)):
         full_name = resource.prefix + name
         schemas[full_name] = _hoist(full_name, schema, schemas)
+    if model.settings_schema is not None:
+        schemas["Settings"] = _hoist("Settings", model.settings_schema, schemas)
     response = f"{resource.title}Response"
     schemas |= {
         "Status": {"type": "string", "enum": [status.value for status in Status]},
-        f"{resource.title}Request": _request(resource),
+        f"{resource.title}Request": _request(resource, has_settings=model.settings_schema is not None),
         response: _prediction(resource),
         f"{resource.title}List": _list(resource),
         "Events": {"type": "string", "description": _EVENTS.format(response=response)},
@@ -76,13 +78,24 @@ def _rename(node: Any, renamed: dict[str, str]) -> Any:
     return copy
 
 
-def _request(resource: Resource) -> _Json:
+def _context(*, has_settings: bool) -> _Json:
+    context: _Json = {"type": ["object", "null"], "description": "Free keys and values for the predictor"}
+    if has_settings:
+        settings = {"anyOf": [{"$ref": "#/components/schemas/Settings"}, {"type": "null"}]}
+        context |= {
+            "description": "Free keys and values for the predictor; `settings` are those that this request overrides",
+            "properties": {"settings": settings},
+        }
+    return context
+
+
+def _request(resource: Resource, *, has_settings: bool) -> _Json:
     return {
         "type": "object",
         "properties": {
             "input": {"$ref": f"#/components/schemas/{resource.prefix}Input"},
             "id": {**_ID, "description": "Made up by the server if left out"},
-            "context": {"type": ["object", "null"], "description": "Free keys and values for the predictor"},
+            "context": _context(has_settings=has_settings),
             "priority": {
                 "type": ["integer", "null"],
                 "minimum": LOWEST_PRIORITY,

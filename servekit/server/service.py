@@ -13,6 +13,7 @@ from servekit.runtime.terms import DEFAULT_TERMS, Terms
 from servekit.schema import InputChecker
 from servekit.server.contract import Contract
 from servekit.server.metrics.tally import Tally
+from servekit.server.overrides import OverrideChecker
 from servekit.server.webhooks.outbox import Outbox
 from servekit.server.webhooks.subscription import Subscription
 from servekit.spec import Spec
@@ -71,6 +72,7 @@ class Service:
         self.started_at = time.time()
         self._checked_model: Model | None = None
         self._checker: InputChecker | None = None
+        self._overrides = OverrideChecker(None)
 
     @property
     def title(self) -> str:
@@ -111,7 +113,7 @@ class Service:
 
         Raises:
             Refusal: The id is taken.
-            InputError: The input does not fit.
+            InputError: The input, or a setting that it overrides, does not fit.
             BusyError: All slots are taken and the queue is full, or too much waits for its webhook's receiver.
             CallerLimitError: Its caller has as many predictions as one may.
             NotReadyError: No worker takes predictions.
@@ -120,12 +122,15 @@ class Service:
         checker = self._checker
         if checker is None or model is not self._checked_model:  # the first one, or the code was reloaded
             checker = self._checker = InputChecker(model.input_schema)
+            self._overrides = OverrideChecker(model.settings_schema)
             self._checked_model = model
         raw_input = request.raw_input
         try:
             checker.check(raw_input)
         except InputError as error:
             raise error if request.has_input else _explain_no_input(error) from None
+        if request.context is not None:
+            self._overrides.check(request.context)
         namesake = None if request.id is None else self.store.get(request.id)
         if namesake is not None:
             self.contract.check_reuse(namesake)

@@ -18,10 +18,13 @@ from servekit.spec.serve import (
     UploadSpec,
     WebhookSpec,
 )
+from servekit.spec.settings import SET_FLAG, SETTINGS_VARIABLE, read_settings
 from servekit.spec.weights import WeightsSpec
 
 __all__ = [
     "MODE_VARIABLE",
+    "SETTINGS_VARIABLE",
+    "SET_FLAG",
     "SPEC_NAMES",
     "SUPPORTED_PYTHONS",
     "BuildSpec",
@@ -46,5 +49,6 @@ __all__ = [
     "choose_mode",
     "list_settings",
     "load_spec",
+    "read_settings",
     "wants_training",
 ]

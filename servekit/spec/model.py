@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
@@ -13,6 +13,7 @@ from servekit.spec.build import BuildSpec
 from servekit.spec.ranges import Range
 from servekit.spec.section import Section
 from servekit.spec.serve import ServeSpec
+from servekit.spec.settings import SettingValues
 from servekit.spec.weights import WeightsEntry, WeightsSpec, check_targets
 
 __all__ = ["Dialect", "Mode", "Spec", "SpecFile"]
@@ -40,6 +41,10 @@ class SpecFile(Section):
         "They go into layers of their own.",
     )
     serve: ServeSpec = Field(default_factory=ServeSpec, description="How the predictor is served.")
+    settings: SettingValues = Field(
+        default_factory=dict[str, Any],
+        description="Values for the settings that the predictor declares with a class of servekit.Settings, by name.",
+    )
 
     @field_validator("predictor")
     @classmethod

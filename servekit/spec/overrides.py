@@ -1,4 +1,4 @@
-"""Every `serve` field as a variable and as a flag, derived from the model.
+"""Every `serve` field as a variable and as a flag, derived from the model; and the author's own settings.
 
 A flag wins over a variable, and a variable over the file. In a project of another dialect the variables of that
 dialect count as well, below servekit's own.
@@ -19,6 +19,7 @@ from servekit.spec.faults import describe_expectation, mask_passwords
 from servekit.spec.model import Dialect, Spec
 from servekit.spec.section import Section
 from servekit.spec.serve import ServeSpec
+from servekit.spec.settings import read_settings
 from servekit.spec.values import FROM_ENVIRONMENT
 
 __all__ = ["Setting", "apply_overrides", "list_settings"]
@@ -78,10 +79,12 @@ def apply_overrides(spec: Spec, environ: Mapping[str, str], flags: Mapping[str, 
     Args:
         spec: What the file says.
         environ: The environment; a variable that is empty counts as not set.
-        flags: Values by `Setting.name`, as text or already of their kind; None counts as not given.
+        flags: Values by `Setting.name`, as text or already of their kind; None counts as not given. Under
+            `SET_FLAG` the author's own settings, as a list of `name=value`.
 
     Raises:
-        UsageError: A value does not fit its field; the message names each variable and flag at fault.
+        UsageError: A value does not fit its field; the message names each variable and flag at fault. Or what is
+            said of the author's own settings cannot be read.
     """
     environ, warnings = _translate_variables(spec.dialect, environ)
     values = spec.serve.model_dump()
@@ -97,7 +100,8 @@ def apply_overrides(spec: Spec, environ: Mapping[str, str], flags: Mapping[str, 
         serve = ServeSpec.model_validate(values, context=FROM_ENVIRONMENT)
     except ValidationError as error:
         raise UsageError(_describe(error, sources)) from None
-    return spec.model_copy(update={"serve": serve, "warnings": (*spec.warnings, *warnings)})
+    settings = {**spec.settings, **read_settings(environ, flags or {})}
+    return spec.model_copy(update={"serve": serve, "settings": settings, "warnings": (*spec.warnings, *warnings)})
 
 
 def _translate_variables(dialect: Dialect, environ: Mapping[str, str]) -> tuple[Mapping[str, str], tuple[str, ...]]:

@@ -23,7 +23,7 @@ from servekit_cli.container_flags import (
     refuse_without_image,
     take_variables,
 )
-from servekit_cli.options import SpecOption, load_spec_for_run, say_warnings, say_what_is_left_out
+from servekit_cli.options import SetOption, SpecOption, load_spec_for_run, say_warnings, say_what_is_left_out
 
 if TYPE_CHECKING:
     from servekit.spec import Mode
@@ -75,6 +75,7 @@ def make_command(mode: "Mode", text: str, output_default: str | None = None) -> 
                 show_default="stdout" if output_default is None else True,
             ),
         ] = output_default,
+        set_values: SetOption = None,
         setup_timeout: Annotated[
             str | None,
             typer.Option(
@@ -99,13 +100,14 @@ def make_command(mode: "Mode", text: str, output_default: str | None = None) -> 
         words = [word for word in (image, *context.args) if word is not None]
         if len(words) > 1 or "=" in (image or ""):
             _refuse_stray(mode, words)
-        from servekit_cli.inputs import read_arguments  # noqa: PLC0415 - `--help` answers at once
+        from servekit.spec import SET_FLAG  # noqa: PLC0415 - `--help` answers at once
+        from servekit_cli.inputs import read_arguments  # noqa: PLC0415 - as above
         from servekit_cli.targets import check_place, parse_target  # noqa: PLC0415
 
         request = read_arguments(values or (), json_text, _read_replicate_token() if use_replicate_token else None)
         target = parse_target(output)
         check_place(target)
-        settings = {"setup_timeout": setup_timeout}
+        settings = {"setup_timeout": setup_timeout, SET_FLAG: set_values}
         if image is None:
             refuse_without_image(mode, gpus=gpus, memory=memory, cpus=cpus, volume=volume, pull=pull)
             take_variables(env, env_file)

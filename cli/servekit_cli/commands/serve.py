@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from servekit.errors import UsageError
-from servekit.spec import MODE_VARIABLE, Setting, Spec, choose_mode, list_settings, load_spec
+from servekit.spec import MODE_VARIABLE, SET_FLAG, Setting, Spec, choose_mode, list_settings, load_spec
 from servekit_cli.container_flags import (
     CpusFlag,
     EnvFileFlag,
@@ -24,7 +24,7 @@ from servekit_cli.container_flags import (
     refuse_without_image,
     take_variables,
 )
-from servekit_cli.options import SpecOption, load_spec_for_run, say_what_is_left_out
+from servekit_cli.options import SetOption, SpecOption, load_spec_for_run, say_what_is_left_out
 
 if TYPE_CHECKING:
     from servekit_cli.engine import Engine
@@ -55,6 +55,7 @@ def _serve(
     train: _TrainFlag = None,
     reload: _ReloadFlag = False,
     docker: _DockerFlag = False,
+    set_values: SetOption = None,
     env: EnvFlag = None,
     env_file: EnvFileFlag = None,
     gpus: GpusFlag = None,
@@ -74,6 +75,7 @@ def _serve(
 
     With IMAGE or --docker, a container is started, reached at --host and --port, and removed at the end.
     """
+    settings[SET_FLAG] = set_values
     if image is None and not docker:
         refuse_without_image("serve", gpus=gpus, memory=memory, cpus=cpus, volume=volume, pull=pull)
         take_variables(env, env_file)

@@ -81,11 +81,12 @@ def _read_models(name: str, facts: LabelFacts) -> dict[Mode, Model]:
 
 
 def _read_model(name: str, schema: Mapping[str, Any]) -> Model:
+    traits: dict[str, Any] = {trait: bool(schema.get(trait, False)) for trait in _TRAITS}
     try:
         return Model(
             input_schema=dict(schema["input"]),
             output_schema=dict(schema["output"]),
-            **{trait: bool(schema.get(trait, False)) for trait in _TRAITS},
+            **traits,
         )
     except (ValueError, TypeError, KeyError) as error:
         message = f"The label {SCHEMA} of {name} has no schema of input and output.\nBuild the image anew."

@@ -1,8 +1,18 @@
 """The `serve` settings of an image, with what variables and flags override."""
 
+import json
 from collections.abc import Mapping
 
-from servekit.spec import MODE_VARIABLE, ServeSpec, Spec, apply_overrides, list_settings, wants_training
+from servekit.spec import (
+    MODE_VARIABLE,
+    SETTINGS_VARIABLE,
+    ServeSpec,
+    Spec,
+    apply_overrides,
+    list_settings,
+    read_settings,
+    wants_training,
+)
 from servekit_cli.container.image import ModelImage
 
 __all__ = ["choose_mode_variable", "collect_variables", "override_serve"]
@@ -22,7 +32,11 @@ def collect_variables(environ: Mapping[str, str], flags: Mapping[str, object]) -
 
     Args:
         environ: The variables of this process, and those that the user gives the container.
-        flags: Values by `Setting.name`, as text or a bool; None counts as not given.
+        flags: Values by `Setting.name`, as text or a bool; None counts as not given. The author's own settings,
+            those of `--set`, become one variable.
+
+    Raises:
+        UsageError: What is said of the author's own settings cannot be read.
     """
     variables: dict[str, str] = {}
     for setting in list_settings():
@@ -32,6 +46,8 @@ def collect_variables(environ: Mapping[str, str], flags: Mapping[str, object]) -
             value = next((text for name in (own, *others) if (text := environ.get(name))), None)
         if value is not None:
             variables[own] = str(value).lower() if isinstance(value, bool) else str(value)
+    if values := read_settings(environ, flags):
+        variables[SETTINGS_VARIABLE] = json.dumps(values)
     return variables
 
 
