@@ -4,7 +4,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Final, NoReturn
 
-from servekit.configuration.overlays import current_overlay, drop_layer, push_layer
+from servekit.configuration.overlays import current_overlay, drop_layer, push_layer, uncovered
 from servekit.configuration.process import PROCESS
 from servekit.errors import SettingsError
 
@@ -109,6 +109,9 @@ def context(**values: Any) -> Generator[None]:
 
 @contextmanager
 def isolated_settings() -> Generator[None]:
-    """Forget the class and the values of this process until the block ends; for tests that declare their own."""
-    with PROCESS.isolated():
+    """Forget the class, the values and the overlays of this process until the block ends.
+
+    For tests that declare settings of their own.
+    """
+    with PROCESS.isolated(), uncovered():
         yield

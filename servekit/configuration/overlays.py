@@ -6,12 +6,13 @@ token of a context variable does, would be wrong as soon as a generator and its 
 that begin and end in turns: the later one to go would bring back the other's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Overlay", "current_overlay", "drop_layer", "push_layer"]
+__all__ = ["Overlay", "current_overlay", "drop_layer", "push_layer", "uncovered"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +47,17 @@ def drop_layer(values: Mapping[str, Any]) -> None:
     overlay = _overlay.get()
     if overlay is not None:
         _overlay.set(_stack(tuple(layer for layer in overlay.layers if layer is not values)))
+
+
+@contextmanager
+def uncovered() -> Generator[None]:
+    """Have no overlay in this Context until the block ends."""
+    overlay = _overlay.get()
+    _overlay.set(None)
+    try:
+        yield
+    finally:
+        _overlay.set(overlay)
 
 
 def _stack(layers: tuple[Mapping[str, Any], ...]) -> Overlay | None:

@@ -4,11 +4,13 @@ import dataclasses
 import inspect
 import sys
 import typing
+import warnings
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, get_args, get_origin
 
 import pydantic
 from pydantic.errors import PydanticUserError
+from pydantic.warnings import ArbitraryTypeWarning
 
 from servekit.annotations import CANNOT_BE_USED, narrow, show_annotation, show_reason
 from servekit.configuration.declaration import Declaration, DeclaredSetting
@@ -89,10 +91,8 @@ def _read_one(name: str, annotation: Any, owner: type, where: str) -> DeclaredSe
     except SignatureError as error:
         raise SettingsError(f"{place}: {error}") from error
     except CANNOT_BE_USED as error:
-        reason = show_reason(error)
-        raise SettingsError(
-            f"{place} is annotated {show_annotation(annotation)}, which is no type: {reason}"
-        ) from error
+        message = f"{place} is annotated {show_annotation(annotation)}, which cannot be used: {show_reason(error)}"
+        raise SettingsError(message) from error
     declared = DeclaredSetting(name, annotation, field, REQUIRED, adapter)
     if field.default is REQUIRED:
         return declared
@@ -114,9 +114,14 @@ def _find_field(default: Any, annotation: Any, place: str) -> SettingField:
 
 
 def _make_adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
+    config = pydantic.ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False)
     try:
-        config = pydantic.ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False)
-        return pydantic.TypeAdapter(annotation, config=config)
+        with warnings.catch_warnings():
+            # pydantic takes what is no type at all for one that fits everything, and only warns.
+            warnings.simplefilter("error", ArbitraryTypeWarning)
+            return pydantic.TypeAdapter(annotation, config=config)
+    except ArbitraryTypeWarning:
+        raise TypeError("it is no type") from None
     except PydanticUserError as error:
         if error.code != "type-adapter-config-unused":
             raise
