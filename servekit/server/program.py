@@ -8,7 +8,15 @@ from pathlib import Path
 
 from servekit.errors import ServekitError
 from servekit.server.run import serve
-from servekit.spec import MODE_VARIABLE, apply_overrides, choose_mode, list_settings, load_spec
+from servekit.spec import (
+    MODE_VARIABLE,
+    SET_FLAG,
+    SETTINGS_VARIABLE,
+    apply_overrides,
+    choose_mode,
+    list_settings,
+    load_spec,
+)
 
 __all__ = ["main"]
 
@@ -34,6 +42,12 @@ def _make_parser() -> argparse.ArgumentParser:
         "--train",
         action=argparse.BooleanOptionalAction,
         help=f"Serve the project's trainings instead of its predictions; so does {MODE_VARIABLE}=true.",
+    )
+    parser.add_argument(
+        f"--{SET_FLAG}",
+        action="append",
+        metavar="NAME=VALUE",
+        help=f"One of the settings that the predictor declares; it wins over {SETTINGS_VARIABLE} and the spec.",
     )
     for setting in list_settings():
         text = f"{setting.description} Default: {setting.default}.".replace("%", "%%")

@@ -43,6 +43,15 @@ def declare_tuning() -> Any:
     return Tuning
 
 
+def configure_values(values: dict[str, Any]) -> None:
+    configure(**values)
+
+
+def enter_context(values: dict[str, Any]) -> None:
+    with context(**values):
+        pass
+
+
 def test_an_instance_reads_what_holds_now() -> None:
     tuning = declare_tuning()()
 
@@ -80,15 +89,14 @@ def test_a_class_of_ones_own_is_a_type_as_well() -> None:
         ({"token": 1}, r"^the setting token is \*+; "),
     ],
 )
-@pytest.mark.parametrize("set_values", [configure, context])
+@pytest.mark.parametrize("set_values", [configure_values, enter_context])
 def test_a_value_that_does_not_fit_is_named_with_what_was_expected(
-    set_values: Callable[..., Any], values: dict[str, Any], message: str
+    set_values: Callable[[dict[str, Any]], None], values: dict[str, Any], message: str
 ) -> None:
     declare_tuning()
 
     with pytest.raises(SettingsError, match=message):
-        block = set_values(**values)
-        block.__enter__()
+        set_values(values)
 
 
 def test_all_faults_are_told_at_once() -> None:
@@ -104,7 +112,10 @@ def test_all_faults_are_told_at_once() -> None:
     ("body", "message"),
     [
         ({"temperature": 0.7}, r"Wrong\.temperature has no annotation; write its type, as in `temperature: float = "),
-        ({"__annotations__": {"a": int}, "a": "x"}, r'Wrong\.a, its default: the setting a is "x"; expected an integer'),
+        (
+            {"__annotations__": {"a": int}, "a": "x"},
+            r'Wrong\.a, its default: the setting a is "x"; expected an integer',
+        ),
         ({"__annotations__": {"a": "Nowhere"}}, r"Wrong: an annotation cannot be read: name 'Nowhere'"),
         ({"__annotations__": {"a": 3}}, r"Wrong\.a is annotated 3, which cannot be used: it is no type"),
         ({"__annotations__": {"_a": int}}, r"Wrong\._a begins with an underscore"),
@@ -175,7 +186,7 @@ def test_a_derived_class_takes_the_place_of_its_base() -> None:
 @pytest.fixture
 def make_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
     """Write a module with a class of settings, and import it or load it anew."""
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
     def make(fields: str) -> ModuleType:
@@ -247,9 +258,7 @@ def test_overrides_are_decoded_into_the_declared_types() -> None:
         (3, [], "expected an object, got 3"),
     ],
 )
-def test_an_override_that_does_not_fit_is_a_problem_in_the_context(
-    given: object, loc: list[str], message: str
-) -> None:
+def test_an_override_that_does_not_fit_is_a_problem_in_the_context(given: object, loc: list[str], message: str) -> None:
     declare_tuning()
 
     with pytest.raises(InputError) as caught:

@@ -47,6 +47,10 @@ def in_threads(count: int, work: Callable[[int], Any]) -> list[Any]:
         return list(pool.map(run, range(count)))
 
 
+def read_temperature(_: object) -> float:
+    return float(settings.temperature)
+
+
 class Silent:
     """A sink that drops everything."""
 
@@ -224,7 +228,7 @@ def by_generator() -> float:
         yield settings.temperature
 
     async def run() -> float:
-        return [item async for item in look()][0]
+        return await anext(look())
 
     return asyncio.run(run())
 
@@ -252,7 +256,7 @@ def test_3_what_a_job_overlays_is_not_there_for_the_next_in_its_thread(threads: 
 
     with servekit.ContextThreadPoolExecutor(threads) as pool:
         list(pool.map(leave_behind, range(threads)))
-        seen = set(pool.map(lambda _: settings.temperature, range(threads * 2)))
+        seen = set(pool.map(read_temperature, range(threads * 2)))
 
     assert seen == {0.7}
 
@@ -265,10 +269,10 @@ def test_4_threads_of_the_users_own_see_what_is_configured(threads: int) -> None
     configure(temperature=0.3)
     with ThreadPoolExecutor(threads) as pool:
         gate = threading.Barrier(threads)
-        list(pool.map(lambda _: gate.wait(_SECONDS), range(threads)))  # its threads are there before the overlay is
+        list(pool.map(gate.wait, [_SECONDS] * threads))  # its threads are there before the overlay is
 
         with context(temperature=9):
-            seen = set(pool.map(lambda _: settings.temperature, range(threads)))
+            seen = set(pool.map(read_temperature, range(threads)))
 
     assert seen == {0.3}
 
