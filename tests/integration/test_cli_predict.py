@@ -225,6 +225,35 @@ def test_variables_of_the_spec_are_there_for_the_predictor(write: Write) -> None
     assert done.stdout == "1.0shell\n", done.stderr
 
 
+TUNED = """
+    import servekit
+    from servekit import settings
+
+    class Tuning(servekit.Settings):
+        temperature: float = 0.7
+        style: str = "plain"
+
+    class Predictor:
+        def predict(self) -> str:
+            return f"{settings.temperature} {settings.style}"
+"""
+
+
+def test_settings_come_from_the_spec_and_the_command_line(write: Write) -> None:
+    write(TUNED, "settings: {temperature: 0.1, style: bold}\n")
+
+    assert predict("--set", "temperature=0.2").stdout == "0.2 bold\n"
+
+
+def test_a_setting_that_is_not_declared_is_told_with_the_one_that_was_meant(write: Write) -> None:
+    write(TUNED)
+
+    done = predict("--set", "temprature=0.2")
+
+    assert done.returncode == 4
+    assert 'Tuning has no setting temprature: unknown name; did you mean "temperature"?' in done.stderr
+
+
 def test_an_input_is_checked_before_setup_is_run(write: Write) -> None:
     root = write("""
         import pathlib

@@ -1,7 +1,7 @@
 import pytest
 
 from servekit.errors import UsageError
-from servekit.spec import Range, ServeSpec
+from servekit.spec import SET_FLAG, Range, ServeSpec
 from servekit_cli.container.image import read_image
 from servekit_cli.container.settings import choose_mode_variable, collect_variables, override_serve
 
@@ -31,6 +31,12 @@ def test_settings_become_variables_of_the_container() -> None:
         "SERVEKIT_ALLOW_SHUTDOWN": "true",
         "SERVEKIT_TRACEBACKS": "false",
     }
+
+
+def test_the_authors_settings_become_one_variable() -> None:
+    got = collect_variables({"SERVEKIT_SETTINGS": '{"style": "bold", "seed": 1}'}, {SET_FLAG: ["seed=2"]})
+
+    assert got == {"SERVEKIT_SETTINGS": '{"style": "bold", "seed": 2}'}
 
 
 @pytest.mark.parametrize(
