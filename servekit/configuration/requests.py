@@ -5,12 +5,13 @@ slot; the worker decodes it into the declared types. Both say what is wrong in t
 Where no settings are declared, `settings` is a key of the context like any other.
 """
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from servekit.configuration.process import PROCESS
 
-__all__ = ["FIXED", "SETTINGS_KEY", "overrides_schema", "read_overrides", "relocate"]
+__all__ = ["FIXED", "SETTINGS_KEY", "overrides_schema", "read_overrides", "relocate", "write_overrides"]
 
 SETTINGS_KEY: Final = "settings"
 """Where overrides stand in the context of a request."""
@@ -33,6 +34,11 @@ def read_overrides(context: Mapping[str, Any]) -> Mapping[str, Any]:
     given = context.get(SETTINGS_KEY)
     declaration = PROCESS.declaration
     return {} if given is None or declaration is None else declaration.read_overrides(given)
+
+
+def write_overrides(context: Mapping[str, Any]) -> str:
+    """Return what a request overrides as a text that is the same for the same overrides."""
+    return json.dumps(context.get(SETTINGS_KEY), sort_keys=True)
 
 
 def relocate(problems: Sequence[dict[str, Any]], fixed: Collection[str]) -> list[dict[str, Any]]:

@@ -99,6 +99,39 @@ async def test_each_of_many_predictions_at_once_sees_its_own_overrides(run_pool:
     assert seen == {count: [[float(each)] * 2 for each in range(count)] for count in (1, 8, 64)}
 
 
+BATCHED = """
+    from servekit import Batch
+
+    class Predictor:
+        @servekit.batch(max_size=8, max_wait=WAIT)
+        def predict(self, number: Batch[int]) -> Batch[list[float]]:
+            return [[settings.temperature, len(number)] for _ in number]
+"""
+
+
+@pytest.mark.parametrize("key", ["", ", key=lambda number: 'all alike'"])
+async def test_predictions_with_other_overrides_are_in_another_batch(run_pool: RunPool, key: str) -> None:
+    overrides: list[dict[str, Any] | None] = [None, {"temperature": 1}, {"temperature": 2}, {}]
+
+    async with run_pool(TUNING + BATCHED.replace("WAIT", "0.02" + key), isolation="thread") as pool:
+        running = [submit(pool, overrides[each % 4], number=each) for each in range(16)]
+        seen = [json.loads((await ended(each)).output) for each in running]
+
+    assert [temperature for temperature, _ in seen] == [0.7, 1.0, 2.0, 0.7] * 4
+    assert all(size > 1 for _, size in seen)
+
+
+async def test_a_batch_may_not_configure_and_its_members_overrides_are_checked(run_pool: RunPool) -> None:
+    code = BATCHED.replace("WAIT", "0").replace("return [[", "servekit.configure(seed=1)\n            return [[")
+
+    async with run_pool(TUNING + code, isolation="thread") as pool:
+        refused = await ended(submit(pool, {"temperature": "hot"}, number=1))
+        configured = await ended(submit(pool, number=1))
+
+    assert "context.settings.temperature: expected a number" in str(refused.error)
+    assert "with servekit.context(seed=...)" in str(configured.error)
+
+
 CANCELED = """
     class Predictor:
         def predict(self, stays: bool) -> list[float]:

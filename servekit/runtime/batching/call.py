@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from servekit.configuration.overlays import push_layer
 from servekit.errors import OutputError
 from servekit.output_files import FileMetError
 from servekit.runtime.assignment import Surroundings
@@ -66,8 +67,9 @@ class BatchCall(ABC):
             raise
 
     def make_context(self) -> contextvars.Context:
-        """Return a Context in which no prediction is current."""
+        """Return a Context in which no prediction is current, with the settings that all of them override alike."""
         context = contextvars.Context()
+        context.run(push_layer, self.members[0].overrides)
         context.run(enter_scopes, tuple(member.assignment.scope for member in self.members))
         return context
 

@@ -64,12 +64,14 @@ class Gathering(Generic[M]):
         self._curve = curve
         self._arrivals = arrivals
         self._members: list[M] = []
+        self._has_keys = policy.key is not None
 
     def __len__(self) -> int:
         return len(self._members)
 
     def add(self, member: M) -> None:
         """A prediction waits; among equals it stands behind those that are there."""
+        self._has_keys = self._has_keys or member.key is not None  # of those that override settings
         bisect.insort_right(self._members, member, key=_RANK)
 
     def remove(self, member: M) -> bool:
@@ -96,7 +98,7 @@ class Gathering(Generic[M]):
 
     def _groups(self, now: float) -> list[_Group[M]]:
         """Return what each batch would be, the one with the most urgent prediction first."""
-        if self._policy.key is None:
+        if not self._has_keys:
             return [self._gather(self._members, now)] if self._members else []
         by_key: dict[Hashable, list[M]] = {}
         for member in self._members:

@@ -5,9 +5,12 @@ import math
 import numbers
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from servekit.configuration.overlays import push_layer
+from servekit.configuration.requests import write_overrides
 from servekit.errors import CancelationError
 from servekit.runtime.assignment import Assignment, Surroundings
 from servekit.runtime.batching.policy import BatchPolicy
@@ -39,6 +42,7 @@ class Member:
         arrived: When it came, on the clock of `time.perf_counter`.
         due: When its time is up, on the same clock.
         inputs: Its arguments for `predict`.
+        overrides: The settings that its request overrides.
         cost: What it costs.
         key: With which others it can be in a batch.
         is_over: It has ended, for everybody but the batch that it may be in.
@@ -51,6 +55,7 @@ class Member:
         self.arrived = time.perf_counter()
         self.due = math.inf if run.deadline is None else self.arrived + run.deadline - time.time()
         self.inputs: dict[str, Any] = {}
+        self.overrides: Mapping[str, Any] = {}
         self.cost = 1.0
         self.key: Hashable = None
         self.is_over = False
@@ -84,14 +89,18 @@ class Member:
         """Decode its input, and find out what it costs and where it belongs; files are fetched here.
 
         Raises:
-            InputError: The input does not fit.
+            InputError: The input, or a setting that is overridden, does not fit.
             Exception: `cost` or `key` failed.
         """
+        self.overrides = self.in_scope(self.assignment.read_overrides)
+        self.in_scope(push_layer, self.overrides)
         self.inputs = self.in_scope(self.assignment.decode)
         if policy.cost is not None:
             self.cost = _check_cost(self.in_scope(policy.cost, self.inputs))
         if policy.key is not None:
             self.key = _check_key(self.in_scope(policy.key, self.inputs))
+        if self.overrides:
+            self.key = _KeyWithOverrides(self.key, write_overrides(self.assignment.scope.context))
 
     def in_scope(self, function: Callable[..., _T], *arguments: Any) -> _T:
         """Call something that is about this prediction alone, by one thread at a time."""
@@ -130,6 +139,14 @@ class Member:
             is_first = not self.is_over
             self.is_over = True
         return is_first
+
+
+@dataclass(frozen=True, slots=True)
+class _KeyWithOverrides:
+    """A batch has one value for each setting, so those with other overrides are in another one."""
+
+    key: Hashable
+    overrides: str
 
 
 def _check_cost(cost: Any) -> float:

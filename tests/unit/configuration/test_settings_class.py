@@ -13,7 +13,7 @@ import pytest
 import servekit
 from servekit import Setting, SettingsError, configure, context, settings
 from servekit.configuration.process import PROCESS
-from servekit.configuration.requests import overlay_request, overrides_schema
+from servekit.configuration.requests import overrides_schema, read_overrides
 from servekit.errors import InputError
 
 
@@ -242,10 +242,10 @@ def test_the_schema_has_the_overridable_settings_and_names_the_others() -> None:
 def test_overrides_are_decoded_into_the_declared_types() -> None:
     declare_tuning()
 
-    overlay_request({"settings": {"temperature": 1, "token": "other"}, "free": "key"})
+    overrides = read_overrides({"settings": {"temperature": 1, "token": "other"}, "free": "key"})
 
-    assert (type(settings.temperature), settings.top) == (float, 5)
-    assert settings.token.get_secret_value() == "other"
+    assert overrides == {"temperature": 1.0, "token": servekit.Secret("other")}
+    assert type(overrides["temperature"]) is float
 
 
 @pytest.mark.parametrize(
@@ -262,12 +262,10 @@ def test_an_override_that_does_not_fit_is_a_problem_in_the_context(given: object
     declare_tuning()
 
     with pytest.raises(InputError) as caught:
-        overlay_request({"settings": given})
+        read_overrides({"settings": given})
 
     assert [(each["loc"], each["msg"]) for each in caught.value.problems] == [(["context", "settings", *loc], message)]
 
 
 def test_without_a_class_settings_is_a_key_of_the_context_like_any_other() -> None:
-    overlay_request({"settings": "free"})
-
-    assert overrides_schema() is None
+    assert (read_overrides({"settings": "free"}), overrides_schema()) == ({}, None)
