@@ -8,6 +8,8 @@ import pytest
 from serving import StartServer
 
 CODE = """
+    import time
+
     import servekit
     from servekit import Setting, current_scope, settings
 
@@ -16,21 +18,16 @@ CODE = """
         device: str = "cpu"
 
     class Predictor:
-        def predict(self) -> list:
+        def predict(self, hold: bool = False) -> list:
+            while hold:
+                time.sleep(0.001)
             return [settings.temperature, settings.device, current_scope().context.get("tenant")]
 """
 
 
 @pytest.fixture(scope="module")
 def client(start_server: StartServer) -> Iterator[httpx.Client]:
-    with start_server(CODE, "--set=device=gpu").client() as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def plain(start_server: StartServer) -> Iterator[httpx.Client]:
-    code = "import servekit\ndef predict() -> object:\n    return servekit.current_scope().context['settings']\n"
-    with start_server(code, predictor="predict.py:predict").client() as client:
+    with start_server(CODE, "--set=device=gpu", queue={"max": 0}).client() as client:
         yield client
 
 
@@ -70,16 +67,25 @@ def test_a_request_that_overrides_nothing_gets_what_is_configured(client: httpx.
         ("hot", {"loc": [], "msg": 'expected an object, got "hot"', "type": "type", "value": "hot"}),
     ],
 )
-def test_an_override_that_does_not_fit_is_refused_before_it_takes_a_slot(
+def test_an_override_that_does_not_fit_is_refused_like_an_input(
     client: httpx.Client, settings: object, problem: dict[str, Any]
 ) -> None:
     loc = ["body", "context", "settings", *problem["loc"]]
-    before = client.get("/predictions").json()["results"]
 
     answer = post(client, {"settings": settings})
 
     assert answer == (422, [{**problem, "loc": loc}])
-    assert client.get("/predictions").json()["results"] == before
+
+
+def test_an_override_that_does_not_fit_is_refused_before_it_takes_a_slot(client: httpx.Client) -> None:
+    held = client.put("/predictions/held", json={"input": {"hold": True}}, headers={"prefer": "respond-async"})
+    try:
+        statuses = [post(client, {"settings": {"temperature": each}})[0] for each in (3, 1)]
+    finally:
+        client.post("/predictions/held/cancel")
+        client.put("/predictions/held", json={"id": "held"})  # waits for its end
+
+    assert (held.status_code, statuses) == (202, [422, 503])
 
 
 def test_the_openapi_document_shows_what_may_be_overridden(client: httpx.Client) -> None:
@@ -94,7 +100,3 @@ def test_the_openapi_document_shows_what_may_be_overridden(client: httpx.Client)
         "maximum": 2,
         "description": "How free",
     }
-
-
-def test_without_declared_settings_the_key_is_free(plain: httpx.Client) -> None:
-    assert post(plain, {"settings": {"any": "thing"}}) == (200, {"any": "thing"})
