@@ -92,9 +92,8 @@ def context(**values: Any) -> Generator[None]:
     `propagate`, `ContextThreadPoolExecutor`, `parallel`, `asyncify`, `async_generator_from_thread`. Other threads see
     the values of the process.
 
-    In a generator the block is left when the generator is, and between its steps the consumer's Context is
-    the same one. A generator that servekit runs has a Context of its own, so nobody else sees the overlay;
-    one that you step yourself shows it to you until it ends.
+    Python runs the steps of a generator in the Context of whoever steps it. One that servekit steps has a Context
+    of its own, so nobody else sees its overlay; one that you step yourself shows it to you between its steps.
 
     Raises:
         SettingsError: A name is not declared, or a value does not fit its type.

@@ -96,6 +96,6 @@ def _misfit(expected: str, remedy: str) -> PydanticCustomError:
 
 
 SettingValues = Annotated[
-    dict[str, Any], PlainValidator(_check), WithJsonSchema({"type": ["object", "null"], "additionalProperties": True})
+    dict[str, Any], PlainValidator(_check), WithJsonSchema({"type": "object", "additionalProperties": True})
 ]
 """Settings by name, as JSON has them."""
