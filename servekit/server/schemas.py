@@ -46,7 +46,9 @@ def make_components(model: Model, resource: Resource = PREDICTIONS, *, takes_bat
         "Health": _health(),
         "Problem": _problem(),
     }
-    return schemas | _batches(resource) if takes_batches else schemas
+    if takes_batches:
+        schemas |= _batches(resource, schemas[f"{resource.title}Request"])
+    return schemas
 
 
 _EVENTS = (
@@ -120,9 +122,9 @@ def _request(resource: Resource, *, has_settings: bool) -> _Json:
     }
 
 
-def _batches(resource: Resource) -> _Json:
-    """Return the schemas of requests with many inputs, and of their results."""
-    single = _request(resource)["properties"]
+def _batches(resource: Resource, request: _Json) -> _Json:
+    """Return the schemas of requests with many inputs, and of their results, given that of a request with one."""
+    single = request["properties"]
     shared = {name: single[name] for name in ("context", "priority", "timeout", "queue_timeout")}
     shared["priority"] = {**shared["priority"], "default": DEFAULT_PRIORITY}
     shared["timeout"] = _duration("How long all of them may take, waiting included")

@@ -1,6 +1,7 @@
 """What all routes share: the pool, the store, and the one way in which a prediction is admitted."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,9 +122,7 @@ class Service:
         model = self.model
         checker = self._checker
         if checker is None or model is not self._checked_model:  # the first one, or the code was reloaded
-            checker = self._checker = InputChecker(model.input_schema)
-            self._overrides = OverrideChecker(model.settings_schema)
-            self._checked_model = model
+            checker = self._read_model(model)
         raw_input = request.raw_input
         try:
             checker.check(raw_input)
@@ -154,10 +153,30 @@ class Service:
             self.webhooks.follow(prediction, request.webhook)
         return prediction
 
+    def check_overrides(self, context: Mapping[str, Any] | None) -> None:
+        """Check the settings that a context overrides, before a request for many predictions is taken.
+
+        Raises:
+            InputError: They do not fit.
+            NotReadyError: The predictor is not loaded.
+        """
+        model = self.model
+        if model is not self._checked_model:
+            self._read_model(model)
+        if context is not None:
+            self._overrides.check(context)
+
     def drop_files(self, request: Request) -> None:
         """Remove the uploads of a request that came to nothing."""
         if request.key is not None:
             self.pool.remove_files(request.key)
+
+    def _read_model(self, model: Model) -> InputChecker:
+        """Make what checks requests for a model."""
+        checker = self._checker = InputChecker(model.input_schema)
+        self._overrides = OverrideChecker(model.settings_schema)
+        self._checked_model = model
+        return checker
 
     def _not_loaded_text(self) -> str:
         failure = self.pool.failure

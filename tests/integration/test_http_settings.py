@@ -88,6 +88,16 @@ def test_an_override_that_does_not_fit_is_refused_before_it_takes_a_slot(client:
     assert (held.status_code, statuses) == (202, [422, 503])
 
 
+@pytest.mark.parametrize(("temperature", "expected"), [(0.2, (200, [0.2, 0.2])), (3, (422, None))])
+def test_many_inputs_in_one_request_override_alike(client: httpx.Client, temperature: float, expected: object) -> None:
+    body: dict[str, object] = {"inputs": [{}, {}], "context": {"settings": {"temperature": temperature}}, "timeout": 30}
+
+    answer = client.post("/predictions/batch", json=body)
+
+    outputs = [result["output"][0] for result in answer.json().get("results", [])] or None
+    assert (answer.status_code, outputs) == expected
+
+
 def test_the_openapi_document_shows_what_may_be_overridden(client: httpx.Client) -> None:
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
 

@@ -47,8 +47,13 @@ def show_prediction(index: int, prediction: Prediction) -> Result:
 
 def show_misfit(index: int, error: InputError) -> Result:
     """Return the result of an input that does not fit, with its problems in the form of a 422."""
-    problems = [{**each, "loc": ["body", "inputs", index, *each["loc"][1:]]} for each in error.problems]
+    problems = [{**each, "loc": _place(each["loc"], index)} for each in error.problems]
     return _show(_Unmade(index, None, Status.FAILED, None, str(error), detail=problems))
+
+
+def _place(loc: Sequence[str | int], index: int) -> list[str | int]:
+    """Return where a problem is in the body; that of a setting is in the context, which is the same for all."""
+    return ["body", "inputs", index, *loc[1:]] if loc[0] == "input" else ["body", *loc]
 
 
 def show_early_end(index: int, status: Status, error: str) -> Result:

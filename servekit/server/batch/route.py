@@ -40,6 +40,7 @@ class BatchRoute:
         try:
             request, form = await self._read(exchange)
             self._service.check_ready()
+            self._service.check_overrides(request.context)
             run = BatchRun(request, self._service, self._turns, is_ordered=form.is_ordered)
             run.open()
         except (Refusal, ServekitError) as error:
