@@ -121,6 +121,7 @@ def test_a_worker_needs_what_the_extra_of_that_name_lists() -> None:
     assert {requirement.partition(">")[0] for requirement in requirements} == {
         "msgspec",
         "pydantic",
+        "tenacity",
         "urllib3",
         "uvloop",
     }
