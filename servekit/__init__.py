@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from servekit.batching import batch
     from servekit.configuration import Setting, Settings, configure, context, isolated_settings, settings
     from servekit.errors import CancelationError, NoScopeError, ServekitError, SettingsError
+    from servekit.jobs import run_batch
     from servekit.predictor import BasePredictor, Input
     from servekit.scope import Scope, current_scope, current_scopes
     from servekit.threads import (
@@ -54,6 +55,7 @@ __all__ = [
     "isolated_settings",
     "parallel",
     "propagate",
+    "run_batch",
     "settings",
 ]
 
@@ -61,6 +63,7 @@ _HOMES = {
     "batching": ("batch",),
     "configuration": ("Setting", "Settings", "configure", "context", "isolated_settings", "settings"),
     "errors": ("CancelationError", "NoScopeError", "ServekitError", "SettingsError"),
+    "jobs": ("run_batch",),
     "predictor": ("BasePredictor", "Input"),
     "scope": ("Scope", "current_scope", "current_scopes"),
     "threads": (
