@@ -79,6 +79,7 @@ class Engine:
         self._pauses: dict[Job, asyncio.TimerHandle] = {}  # of the rows that wait for their next attempt
         self._due: deque[Job] = deque()  # those that have waited for it
         self._rate_timer: asyncio.TimerHandle | None = None
+        self._lacks_room = False  # for a row that could begin else
         self._is_beginning = False
         self._is_stopped = False
         self._fault: Exception | None = None
@@ -107,11 +108,12 @@ class Engine:
             await self._flow.open()
             self._intake.start()
             while not self._is_over:
-                self._begin_more()
                 if self._window.has_result:
                     yield self._window.take()
                 else:
                     await self._news()
+                if self._lacks_room:
+                    self._begin_more()
         finally:
             await self._stop()
         if self._intake.error is not None:
@@ -167,6 +169,7 @@ class Engine:
             return
         self._is_beginning = True
         try:
+            self._flow.look()
             while self._flow.has_slot:
                 job = self._next_job()
                 if job is None:
@@ -182,7 +185,10 @@ class Engine:
         if self._due:
             return None if self._must_wait(self._due[0].row) else self._due.popleft()
         intake = self._intake
-        while intake.has_rows and self._window.has_room(self._flow.limit):
+        while intake.has_rows:
+            self._lacks_room = not self._window.has_room(self._flow.limit)
+            if self._lacks_room:
+                return None
             row = intake.peek()
             if row.fault is None and self._must_wait(row):
                 return None

@@ -26,6 +26,7 @@ class Flow:
 
     Attributes:
         running: How many attempts run.
+        limit: How many may run, at least 1, as it was when last looked at.
         memory: The ceiling for memory, if there is one.
     """
 
@@ -33,6 +34,7 @@ class Flow:
         self, target: Target, options: JobOptions, on_open: Callable[[], None], clock: Callable[[], float]
     ) -> None:
         self.running = 0
+        self.limit = 1 if options.concurrency == "auto" else options.concurrency
         self.memory = None if options.memory_limit is None else MemoryGate(options.memory_limit, on_open)
         self._target = target
         self._fixed = math.inf if options.concurrency == "auto" else options.concurrency
@@ -57,13 +59,13 @@ class Flow:
         if self.memory is not None:
             await self.memory.close()
 
-    @property
-    def limit(self) -> int:
-        """How many attempts may run at a time as things are, at least 1."""
+    def look(self) -> None:
+        """See how many attempts may run as things are; before `has_slot`."""
         slots = self._target.slots
         if slots is not None:
-            return max(1, int(min(slots, self._fixed)))
-        return int(self._fixed) if self._adaptive is None else self._adaptive.current
+            self.limit = max(1, int(min(slots, self._fixed)))
+        elif self._adaptive is not None:
+            self.limit = self._adaptive.current
 
     @property
     def is_short_of_memory(self) -> bool:
