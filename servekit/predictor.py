@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MethodType
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 from servekit.errors import PredictorError, SignatureError
 from servekit.importer import import_target
@@ -48,6 +48,39 @@ class BasePredictor:
 
     def teardown(self, *args: Any, **kwargs: Any) -> Any:
         """Let go of what `setup` took; runs once, when the worker ends."""
+
+    def batch(
+        self,
+        inputs: Iterable[Mapping[str, Any]],
+        *,
+        max_concurrency: int = 1,
+        on_error: Literal["raise", "collect"] = "raise",
+    ) -> list[Any]:
+        """Call `predict` of this very instance for each of the inputs, in this process, and return what they gave.
+
+        For notebooks and scripts: values go in and come out as they are, unchecked, and no prediction's scope is around
+        them. What a generator yields becomes a list. A predictor that takes batches is called with as many inputs
+        at once as its `@batch` says, or 32. `servekit.run_batch` is for more rows than fit into memory.
+
+        Args:
+            inputs: The inputs by name of each call; those that have a default may be left out.
+            max_concurrency: How many calls may run at once: in threads, for which `predict` must be fit then, or, if it
+                is async, in tasks of an event loop made for this.
+            on_error: `"raise"`: the first exception is raised, and nothing is begun after it. `"collect"`: an exception
+                takes the place of its result.
+
+        Returns:
+            One value for each of the inputs, in their order.
+
+        Raises:
+            OutputError: A predictor that takes batches gave more values, or fewer, than there were inputs.
+            RuntimeError: `predict` is async and this thread runs an event loop already.
+        """
+        from servekit.calls import predict_all  # noqa: PLC0415 - not for workers, who have no use for it
+
+        defaults = _read_defaults(self.predict)
+        complete = ({**defaults, **given} for given in inputs)
+        return predict_all(self.predict, complete, max_concurrency=max_concurrency, on_error=on_error)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -160,6 +193,15 @@ class LoadedPredictor:
         instance = self.target()
         written = [name for name in ("setup", "healthcheck", "teardown") if _has_own(self.target, name)]
         return PredictorHandle(instance.predict, **{name: getattr(instance, name) for name in written})
+
+
+def _read_defaults(predict: Callable[..., Any]) -> dict[str, Any]:
+    """Return the values of inputs that may be left out, those that `Input` names included."""
+    defaults = {each.name: each.default for each in inspect.signature(predict).parameters.values()}
+    values = {name: each.default if isinstance(each, InputField) else each for name, each in defaults.items()}
+    return {
+        name: value for name, value in values.items() if value is not REQUIRED and value is not inspect.Parameter.empty
+    }
 
 
 def load_predictor(reference: str, root: Path) -> LoadedPredictor:

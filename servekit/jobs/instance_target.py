@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from servekit.errors import InputError
+from servekit.errors import InputError, UsageError
 from servekit.jobs.rows import Outcome, Row
 from servekit.jobs.target import CoroutineTarget
 from servekit.runtime.files import FetchLimits, FileSource
@@ -36,12 +36,19 @@ class InstanceTarget(CoroutineTarget):
 
     Raises:
         SignatureError: Its `predict` cannot be used.
+        UsageError: It takes batches.
     """
 
     def __init__(self, predictor: HasPredict) -> None:
         super().__init__()
         self._predict = predictor.predict
         self._signature: Signature = inspect_signature(self._predict, f"{type(predictor).__name__}.predict")
+        if self._signature.is_batched:
+            message = (
+                f"{type(predictor).__name__}.predict takes batches, which workers gather; give its class, or the "
+                "folder of its project, or call its `batch` method"
+            )
+            raise UsageError(message)
         self._call_in_thread = asyncify(self._call, limit=1)
 
     @property

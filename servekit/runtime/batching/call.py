@@ -7,11 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from servekit.batch_entries import read_entries
 from servekit.configuration.overlays import push_layer
 from servekit.errors import OutputError
 from servekit.output_files import FileMetError
 from servekit.runtime.assignment import Surroundings
-from servekit.runtime.batching.entries import read_entries
 from servekit.runtime.batching.member import Member
 from servekit.runtime.interrupt import ThreadInterrupt
 from servekit.scope import enter_scopes
