@@ -202,7 +202,7 @@ class Engine:
     def _must_wait(self, row: Row) -> bool:
         delay = self._flow.delay(row)
         if delay > 0.0 and self._rate_timer is None:
-            self._rate_timer = self._loop.call_later(delay, self._on_rate)
+            self._rate_timer = self._loop.call_later(max(delay, _LEAST_SECONDS), self._on_rate)
         return delay > 0.0
 
     def _on_rate(self) -> None:
@@ -274,4 +274,4 @@ _STOP_SECONDS: Final = 60.0
 """How long canceled attempts are waited for. Targets have shorter times for that; this is the bound for all."""
 
 _LEAST_SECONDS: Final = 0.001
-"""What an attempt gets whose row has no time left."""
+"""What an attempt gets whose row has no time left; and the shortest pause, so that no rounding makes it turn in place."""

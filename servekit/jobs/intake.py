@@ -7,6 +7,7 @@ async one in a task. What users give is made into rows there as well, since that
 import asyncio
 import contextlib
 import contextvars
+import inspect
 import itertools
 import threading
 from collections import deque
@@ -80,6 +81,8 @@ class Intake:
         self._size.lift()
         self._task.cancel()
         await asyncio.wait([self._task])
+        if not self._task.cancelled() and isinstance(error := self._task.exception(), Exception):
+            self.error = self.error or error  # what closing it raised
 
     async def _read_in_thread(self) -> None:
         bridge: ThreadBridge[Row] = ThreadBridge(self._made_rows, max_queue_size=_BATCH)
@@ -96,11 +99,16 @@ class Intake:
     def _made_rows(self) -> Iterator[Row]:
         """Step the iterable; this is what runs in the thread."""
         assert not isinstance(self._given, AsyncIterable)
-        for number, given in enumerate(self._given, 1):
-            row = make_row(number, given)
-            yield row
-            self._size.grow(len(row.raw_input))
-            self._size.wait_for_room(self._loop)
+        iterator = iter(self._given)
+        try:
+            for number, given in enumerate(iterator, 1):
+                row = make_row(number, given)
+                self._size.grow(len(row.raw_input))
+                yield row
+                self._size.wait_for_room(self._loop)
+        finally:
+            if inspect.isgenerator(iterator):
+                iterator.close()
 
     async def _read_in_task(self) -> None:
         assert isinstance(self._given, AsyncIterable)

@@ -5,6 +5,8 @@ import contextvars
 from collections.abc import Callable
 from typing import Final
 
+from servekit.errors import UsageError
+
 __all__ = ["MemoryGate", "measure_family"]
 
 
@@ -50,8 +52,16 @@ class MemoryGate:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Measure once, and from then on in the background."""
-        await self._look()
+        """Measure once, and from then on in the background.
+
+        Raises:
+            UsageError: Memory cannot be measured here.
+        """
+        try:
+            await self._look()
+        except ImportError as error:
+            message = "a memory_limit needs the package psutil; install it, or servekit[server], which has it"
+            raise UsageError(message) from error
         self._task = asyncio.get_running_loop().create_task(self._watch(), context=contextvars.Context())
 
     async def close(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from servekit.errors import UsageError
+from servekit.jobs.pacing import parse_rate
 from servekit.jobs.rows import FailureKind, Outcome, Row
 from servekit.threads import RetryPolicy
 
@@ -55,6 +56,9 @@ class JobOptions:
             raise UsageError(f'concurrency is {self.concurrency!r}; it must be a whole number from 1, or "auto"')
         if self.timeout is not None and not (math.isfinite(self.timeout) and self.timeout > 0):
             raise UsageError(f"timeout is {self.timeout!r}; it must be a number of seconds above 0, or None")
+        for rate in (self.rate, self.token_rate):
+            if rate is not None:
+                parse_rate(rate)
         if isinstance(self.retries, int) and self.retries < 0:
             raise UsageError(f"retries is {self.retries}; it must be 0 or more")
         if self.memory_limit is not None and self.memory_limit <= 0:
