@@ -274,4 +274,4 @@ _STOP_SECONDS: Final = 60.0
 """How long canceled attempts are waited for. Targets have shorter times for that; this is the bound for all."""
 
 _LEAST_SECONDS: Final = 0.001
-"""What an attempt gets whose row has no time left; and the shortest pause, so that no rounding makes it turn in place."""
+"""What an attempt gets whose row has no time left; and the shortest pause, or rounding may make it turn in place."""

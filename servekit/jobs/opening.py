@@ -11,14 +11,13 @@ from servekit.errors import UsageError
 from servekit.jobs.instance_target import HasPredict, InstanceTarget
 from servekit.jobs.pool_target import PoolTarget
 from servekit.jobs.target import Target
-from servekit.predictor import BasePredictor
 from servekit.spec import Spec, load_spec
 
 __all__ = ["choose_target"]
 
 
 def choose_target(
-    given: Target | Spec | str | Path | BasePredictor | Callable[..., Any],
+    given: Target | HasPredict | Spec | str | Path | Callable[..., Any],
 ) -> AbstractAsyncContextManager[Target]:
     """Return what opens a target for the length of a job; one that the caller has opened stays open.
 

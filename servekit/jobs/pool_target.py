@@ -38,6 +38,7 @@ class PoolTarget:
 
     Attributes:
         pool: The workers.
+        spec: What they run, and how.
     """
 
     def __init__(self, spec: Spec, *, python: str | None = None, observer: PoolObserver | None = None) -> None:
@@ -50,6 +51,7 @@ class PoolTarget:
             python=sys.executable if python is None else python,
             observer=own if observer is None else join_observers(own, observer),
         )
+        self.spec = spec
         self._serve = serve
         self._is_elastic = not (serve.workers.is_fixed and serve.concurrency.is_fixed)
         self._listener = own

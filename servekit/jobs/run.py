@@ -8,12 +8,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from servekit.jobs.engine import BatchState, Engine
+from servekit.jobs.instance_target import HasPredict
 from servekit.jobs.opening import choose_target
 from servekit.jobs.options import RETRYABLE, Concurrency, JobOptions
 from servekit.jobs.rows import FailureKind, Row, RowResult
 from servekit.jobs.tally import Tally
 from servekit.jobs.target import Target
-from servekit.predictor import BasePredictor
 from servekit.spec import Spec
 from servekit.threads import RetryPolicy
 
@@ -21,7 +21,7 @@ __all__ = ["BatchRun", "run_batch"]
 
 
 def run_batch(
-    target: Target | Spec | str | Path | BasePredictor | Callable[..., Any],
+    target: Target | HasPredict | Spec | str | Path | Callable[..., Any],
     rows: Iterable[Row | Mapping[str, Any]] | AsyncIterable[Row | Mapping[str, Any]],
     *,
     concurrency: Concurrency = "auto",

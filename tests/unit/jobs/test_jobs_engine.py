@@ -219,7 +219,8 @@ def test_a_consumer_that_takes_nothing_stops_the_job(stage: Stage) -> None:
 
 
 def test_large_rows_are_held_by_their_size(stage: Stage) -> None:
-    stage.run(HandTarget(slots=4), [Row(n, b"x" * 20_000_000) for n in range(1, 40)])
+    content = b"x" * 20_000_000
+    stage.run(HandTarget(slots=4), [Row(n, content) for n in range(1, 40)])
     for _ in range(3):
         stage.end(max(stage.target.running))
 

@@ -29,16 +29,16 @@ def result(number: int = 1, outcome: Outcome = DONE, attempts: int = 1, seconds:
 # ---------------------------------------------------------------------- histogram
 
 
-@pytest.mark.parametrize("percent", [1, 50, 90, 99, 99.9])
-def test_percentiles_are_within_one_percent(percent: float) -> None:
-    values = sorted(random.Random(1).lognormvariate(-3, 2) for _ in range(20_000))
+def test_percentiles_are_within_one_percent() -> None:
+    chance = random.Random(1)
+    values = sorted(chance.lognormvariate(-3, 2) for _ in range(1_000))
     histogram = Histogram()
     for value in values:
         histogram.add(value)
 
-    exact = values[max(0, int(len(values) * percent / 100 + 0.999999) - 1)]
-
-    assert histogram.percentile(percent) == pytest.approx(exact, rel=0.0101)
+    for percent in (1, 50, 90, 99, 99.9):
+        exact = values[round(10 * percent) - 1]
+        assert histogram.percentile(percent) == pytest.approx(exact, rel=0.0101)
 
 
 def test_a_single_value_is_every_percentile() -> None:
@@ -131,7 +131,8 @@ def test_throughput_is_told_over_time_with_its_failures() -> None:
 
     summary = tally.summary()
 
-    assert (summary.elapsed_seconds, summary.rows_per_second) == (299.0, pytest.approx(300 / 299))
+    assert summary.elapsed_seconds == 299.0
+    assert summary.rows_per_second == pytest.approx(300 / 299)
     assert summary.throughput.interval_seconds == 2.0
     assert (set(summary.throughput.ended), set(summary.throughput.failed)) == ({2}, {1})
 

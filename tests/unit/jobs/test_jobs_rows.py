@@ -1,6 +1,6 @@
 """Rows as users give them, and results as they read them."""
 
-import datetime
+import datetime as dt
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from servekit.runtime.prediction import Status
 
 
 def test_inputs_by_name_become_json() -> None:
-    row = make_row(3, {"text": "é", "day": datetime.date(2026, 1, 2), "vector": np.array([1, 2])})
+    row = make_row(3, {"text": "é", "day": dt.date(2026, 1, 2), "vector": np.array([1, 2])})
 
     assert (row.number, row.input) == (3, {"text": "é", "day": "2026-01-02", "vector": [1, 2]})
 
