@@ -60,46 +60,7 @@ async def collect(target: PoolTarget, rows: list[dict[str, Any]], **options: Any
         return [result async for result in run_batch(target, rows, retries=QUICK, **options)]
 
 
-async def test_each_row_gets_its_own_result_or_error_in_order(target: PoolTarget) -> None:
-    rows: list[dict[str, Any]] = [{"n": 2}, {"n": 3, "act": "raise"}, {"n": -1}, {"m": 1}, {"n": 1}]
-
-    results = await collect(target, rows)
-
-    assert [(each.number, each.output, each.kind) for each in results] == [
-        (1, [0, 1], None),
-        (2, None, FailureKind.MODEL),
-        (3, None, FailureKind.INPUT),
-        (4, None, FailureKind.INPUT),
-        (5, [0], None),
-    ]
-    assert (results[1].error, results[2].error) == ("ValueError: no 3", "input.n: expected at least 0, got -1")
-    assert "Traceback" in results[1].logs
-    assert results[0].metrics["tokens"] == 2
-
-    # The same target runs another job, and a row that is over its time costs the others nothing.
-    late = await collect(target, [{"act": "sleep"}, {"n": 1}], timeout=0.3)
-
-    assert [(each.kind, each.attempts) for each in late] == [(FailureKind.TIMEOUT, 1), (None, 1)]
-    assert late[0].error == "timed out: the row may take 0.3 seconds, 1 attempt included"
-
-
-async def test_a_dying_worker_costs_only_its_rows_which_are_tried_again(target: PoolTarget) -> None:
-    rows: list[dict[str, Any]] = [{"n": n} for n in range(50)]
-    rows[20] = {"act": "die once"}
-
-    results = await collect(target, rows)
-
-    assert [each.status for each in results] == [Status.SUCCEEDED] * 50
-    assert results[20].attempts == 2
-    assert sum(each.attempts for each in results) <= 52
-
-
-async def test_a_row_that_kills_every_worker_fails_and_says_so(target: PoolTarget) -> None:
-    results = await collect(target, [{"act": "die"}, {"n": 1}], concurrency=1)
-
-    assert [(each.kind, each.attempts) for each in results] == [(FailureKind.WORKER_DIED, 2), (None, 1)]
-    assert results[0].error is not None
-    assert "exited with code 3" in results[0].error
+# These come first: they look at the processes there are, before the target of the others starts some.
 
 
 async def test_leaving_a_job_cancels_what_runs_and_ends_its_workers(make_project: Any) -> None:
@@ -145,6 +106,29 @@ async def test_a_predictor_that_cannot_be_set_up_ends_the_job_with_the_reason(ma
         await anext(aiter(run_batch(spec, [{}])))
 
 
+async def test_each_row_gets_its_own_result_or_error_in_order(target: PoolTarget) -> None:
+    rows: list[dict[str, Any]] = [{"n": 2}, {"n": 3, "act": "raise"}, {"n": -1}, {"m": 1}, {"n": 1}]
+
+    results = await collect(target, rows)
+
+    assert [(each.number, each.output, each.kind) for each in results] == [
+        (1, [0, 1], None),
+        (2, None, FailureKind.MODEL),
+        (3, None, FailureKind.INPUT),
+        (4, None, FailureKind.INPUT),
+        (5, [0], None),
+    ]
+    assert (results[1].error, results[2].error) == ("ValueError: no 3", "input.n: expected at least 0, got -1")
+    assert "Traceback" in results[1].logs
+    assert results[0].metrics["tokens"] == 2
+
+    # The same target runs another job, and a row that is over its time costs the others nothing.
+    late = await collect(target, [{"act": "sleep"}, {"n": 1}], timeout=0.3)
+
+    assert [(each.kind, each.attempts) for each in late] == [(FailureKind.TIMEOUT, 1), (None, 1)]
+    assert late[0].error == "timed out: the row may take 0.3 seconds, 1 attempt included"
+
+
 async def test_above_the_memory_limit_rows_go_one_by_one(target: PoolTarget) -> None:
     job = run_batch(target, [{"n": n} for n in range(5)], memory_limit=1)
     paused: set[str | None] = set()
@@ -153,3 +137,22 @@ async def test_above_the_memory_limit_rows_go_one_by_one(target: PoolTarget) -> 
             paused.add(job.state.paused)
 
     assert (job.tally.succeeded, paused, job.state.running) == (5, {"memory"}, 0)
+
+
+async def test_a_dying_worker_costs_only_its_rows_which_are_tried_again(target: PoolTarget) -> None:
+    rows: list[dict[str, Any]] = [{"n": n} for n in range(50)]
+    rows[20] = {"act": "die once"}
+
+    results = await collect(target, rows)
+
+    assert [each.status for each in results] == [Status.SUCCEEDED] * 50
+    assert results[20].attempts == 2
+    assert sum(each.attempts for each in results) <= 52
+
+
+async def test_a_row_that_kills_every_worker_fails_and_says_so(target: PoolTarget) -> None:
+    results = await collect(target, [{"act": "die"}, {"n": 1}], concurrency=1)
+
+    assert [(each.kind, each.attempts) for each in results] == [(FailureKind.WORKER_DIED, 2), (None, 1)]
+    assert results[0].error is not None
+    assert "exited with code 3" in results[0].error
