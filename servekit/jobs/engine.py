@@ -8,7 +8,7 @@ taken in is in one of these places until the consumer has its result, and the wi
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Literal
@@ -98,46 +98,31 @@ class Engine:
             memory_bytes=None if flow.memory is None else flow.memory.used_bytes,
         )
 
-    async def results(self) -> AsyncGenerator[RowResult, None]:
-        """Run all rows and give their results.
+    async def start(self) -> None:
+        """Begin to read rows and to run them; after this `stop` must be called, also when it raises."""
+        await self._flow.open()
+        self._intake.start()
+
+    async def next_result(self) -> RowResult | None:
+        """Wait for the next result; None when all rows are over.
 
         Raises:
             Exception: What reading the rows raised, after the results of the rows before.
         """
-        try:
-            await self._flow.open()
-            self._intake.start()
-            while not self._is_over:
-                if self._window.has_result:
-                    yield self._window.take()
-                else:
-                    await self._news()
-                if self._lacks_room:
-                    self._begin_more()
-        finally:
-            await self._stop()
-        if self._intake.error is not None:
-            raise self._intake.error
-
-    # ------------------------------------------------------------------ waiting and ending
-
-    @property
-    def _is_over(self) -> bool:
-        if self._fault is not None:
-            raise self._fault
-        return not self._window and self._intake.is_exhausted
-
-    async def _news(self) -> None:
-        """Wait until there is a result, or the end."""
-        if not self._is_over:
+        if self._lacks_room:
+            self._begin_more()
+        while not self._window.has_result:
+            if self._fault is not None:
+                raise self._fault
+            if self._is_over:
+                if self._intake.error is not None:
+                    raise self._intake.error
+                return None
             self._waiter = self._loop.create_future()
             await self._waiter
+        return self._window.take()
 
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def _stop(self) -> None:
+    async def stop(self) -> None:
         """Begin nothing any more, cancel what runs, and wait until it has ended."""
         self._is_stopped = True
         for timer in (*self._pauses.values(), self._rate_timer):
@@ -155,6 +140,14 @@ class Engine:
             pass  # whoever closes the target ends them
         finally:
             await self._flow.close()
+
+    @property
+    def _is_over(self) -> bool:
+        return not self._window and self._intake.is_exhausted
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     # ------------------------------------------------------------------ beginning
 
@@ -236,11 +229,12 @@ class Engine:
             self._retry_or_finish(job, outcome, now)
 
     def _retry_or_finish(self, job: Job, outcome: Outcome, now: float) -> None:
-        pause = self._policy.pause_after(AttemptError(outcome), job.attempts)
         taken = now - job.began
+        pause = self._policy.pause_after(AttemptError(outcome), job.attempts)
         if self._timeout is not None:
-            if outcome.kind is FailureKind.TIMEOUT:
+            if outcome.kind is FailureKind.TIMEOUT and taken >= _ALMOST * self._timeout:
                 outcome = self._overdue(outcome, f"{job.attempts} attempt{'s' * (job.attempts > 1)} included")
+                pause = None
             elif pause is not None and taken + pause >= self._timeout:
                 outcome = self._overdue(outcome, f"and no time was left for another attempt after: {outcome.error}")
                 pause = None
@@ -275,3 +269,6 @@ _STOP_SECONDS: Final = 60.0
 
 _LEAST_SECONDS: Final = 0.001
 """What an attempt gets whose row has no time left; and the shortest pause, or rounding may make it turn in place."""
+
+_ALMOST: Final = 0.95
+"""What part of its time a row must have taken for a timeout to be this one: the target has a clock of its own."""

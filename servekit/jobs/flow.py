@@ -47,7 +47,7 @@ class Flow:
             options.tokens,
             clock(),
         )
-        target.listen(on_open)
+        self._ignore_slots = target.listen(on_open)
 
     async def open(self) -> None:
         """Begin to look at the memory."""
@@ -56,6 +56,7 @@ class Flow:
 
     async def close(self) -> None:
         """Look no longer."""
+        self._ignore_slots()
         if self.memory is not None:
             await self.memory.close()
 

@@ -107,9 +107,10 @@ class PoolTarget:
         """How many rows run at a time; one more where the pool grows when somebody waits."""
         return self.pool.slots + self._is_elastic
 
-    def listen(self, on_slots: Callable[[], None]) -> None:
-        """Have a function called when there are more slots than before."""
+    def listen(self, on_slots: Callable[[], None]) -> Callable[[], None]:
+        """Have a function called when there are more slots than before; what is returned ends that."""
         self._listeners.append(on_slots)
+        return partial(self._listeners.remove, on_slots)
 
     def start(self, row: Row, timeout_seconds: float | None, on_end: OnEnd) -> Cancel:
         """Check a row's input and submit it."""
@@ -133,7 +134,7 @@ class PoolTarget:
     # ------------------------------------------------------------------ what the pool tells
 
     def _on_slots(self) -> None:
-        for listener in self._listeners:
+        for listener in list(self._listeners):
             listener()
 
     def _on_ended(self, prediction: Prediction) -> None:

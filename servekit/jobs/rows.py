@@ -15,26 +15,29 @@ __all__ = ["FailureKind", "Outcome", "Row", "RowResult", "make_row"]
 
 
 class FailureKind(StrEnum):
-    """Why a row did not succeed, as reports count it and as retries are decided by."""
+    """Why a row did not succeed, as reports count it and as retries are decided by.
+
+    Attributes:
+        ROW: It could not be read, and was not run.
+        INPUT: Its input does not fit the predictor.
+        MODEL: The predictor raised, or gave what does not fit its signature.
+        TIMEOUT: It took longer than it may.
+        WORKER_DIED: The process that ran it ended.
+        BUSY: It was refused for now: too many at once, or no worker is ready.
+        CONNECTION: The server could not be reached, or the connection broke.
+        SERVER: The server answered with an error of its own.
+        CANCELED: Somebody canceled it.
+    """
 
     ROW = "row"
-    """It could not be read, and was not run."""
     INPUT = "input"
-    """Its input does not fit the predictor."""
     MODEL = "model"
-    """The predictor raised, or gave what does not fit its signature."""
     TIMEOUT = "timeout"
-    """It took longer than it may."""
     WORKER_DIED = "worker_died"
-    """The process that ran it ended."""
     BUSY = "busy"
-    """It was refused for now: too many at once, or no worker is ready."""
     CONNECTION = "connection"
-    """The server could not be reached, or the connection broke."""
     SERVER = "server"
-    """The server answered with an error of its own."""
     CANCELED = "canceled"
-    """Somebody canceled it."""
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -69,10 +69,13 @@ def run_batch(
             few hundred of them are run meanwhile.
 
     Returns:
-        The results, to be iterated over once; also what the job does and has done so far.
+        The results, to be iterated over once, in a running event loop; and what the job does and has done so far. The
+        iteration raises what reading the rows raised, after the results of those before, and what kept the target from
+        being opened.
 
     Raises:
         UsageError: An option has a value that it cannot have, or the target is none.
+        SpecError: The target's spec is not there, or cannot be used.
     """
     options = JobOptions(
         concurrency=concurrency,
@@ -146,7 +149,10 @@ class BatchRun:
     async def _run(self) -> AsyncGenerator[RowResult, None]:
         async with self._opening as target:
             self.tally.begin()
-            self._engine = Engine(target, self._rows, self._options, self.tally, self._clock)
-            async with aclosing(self._engine.results()) as results:
-                async for result in results:
+            engine = self._engine = Engine(target, self._rows, self._options, self.tally, self._clock)
+            try:
+                await engine.start()
+                while (result := await engine.next_result()) is not None:
                     yield result
+            finally:
+                await engine.stop()

@@ -42,8 +42,8 @@ class Target(Protocol):
         """How many rows it runs at a time as things are, or None when only trying can tell."""
         ...
 
-    def listen(self, on_slots: Callable[[], None]) -> None:
-        """Have a function called whenever there are more slots than before."""
+    def listen(self, on_slots: Callable[[], None]) -> Callable[[], None]:
+        """Have a function called whenever there are more slots than before; what is returned ends that."""
         ...
 
     def start(self, row: Row, timeout_seconds: float | None, on_end: OnEnd) -> Cancel:
@@ -81,8 +81,9 @@ class CoroutineTarget(ABC):
         """How many rows may run at a time; None, unless a class knows better."""
         return None
 
-    def listen(self, on_slots: Callable[[], None]) -> None:  # noqa: B027 - a whole answer, which few override
-        """Do nothing: the number of slots does not change by itself."""
+    def listen(self, on_slots: Callable[[], None]) -> Callable[[], None]:  # noqa: ARG002 - the interface
+        """Tell nothing: the number of slots does not change by itself."""
+        return _do_nothing
 
     @abstractmethod
     async def run(self, row: Row) -> Outcome:
@@ -112,6 +113,10 @@ class CoroutineTarget(ABC):
             if isinstance(error, TimeoutError) and deadline.expired():
                 return Outcome.failure(FailureKind.TIMEOUT, f"timed out: {timeout_seconds:g} seconds were left for it")
             return Outcome.failure(FailureKind.MODEL, f"{type(error).__name__}: {error}")
+
+
+def _do_nothing() -> None:
+    """End what never began."""
 
 
 _CANCELED: Final = Outcome(Status.CANCELED, error="canceled", kind=FailureKind.CANCELED)

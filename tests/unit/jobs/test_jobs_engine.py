@@ -43,8 +43,12 @@ class HandTarget:
     ) -> None:
         raise AssertionError("the test closes it")
 
-    def listen(self, on_slots: Callable[[], None]) -> None:
+    def listen(self, on_slots: Callable[[], None]) -> Callable[[], None]:
         self.on_slots = on_slots
+        return self._ignore_slots
+
+    def _ignore_slots(self) -> None:
+        del self.on_slots
 
     def start(self, row: Row, timeout_seconds: float | None, on_end: OnEnd) -> Callable[[], None]:
         self.started.append(row.number)
@@ -328,10 +332,19 @@ def test_a_row_whose_next_attempt_would_come_too_late_is_over_at_once(stage: Sta
 
 
 def test_a_timeout_is_told_with_the_whole_time_and_the_attempts(stage: Stage) -> None:
-    stage.run(HandTarget(), 1, timeout=5.0)
+    stage.run(HandTarget(), 1, timeout=5.0, retry_on=[FailureKind.TIMEOUT])
+    stage.loop.advance(4.9)
     stage.end(1, Outcome.failure(FailureKind.TIMEOUT, "timed out"))
 
     assert stage.results[0].error == "timed out: the row may take 5 seconds, 1 attempt included"
+
+
+def test_a_shorter_time_that_the_target_has_set_is_told_as_it_is(stage: Stage) -> None:
+    stage.run(HandTarget(), 1, timeout=50.0)
+    stage.loop.advance(1.0)
+    stage.end(1, Outcome.failure(FailureKind.TIMEOUT, "timed out: it took longer than 1 second"))
+
+    assert stage.results[0].error == "timed out: it took longer than 1 second"
 
 
 def test_the_seconds_of_a_row_are_those_from_its_first_attempt_on(stage: Stage) -> None:
@@ -386,6 +399,7 @@ def test_leaving_cancels_what_runs_and_begins_nothing_more(stage: Stage) -> None
     stage.leave()
 
     assert (sorted(stage.target.canceled), stage.target.running, stage.target.started) == ([1, 2], {}, [1, 2])
+    assert not hasattr(stage.target, "on_slots")
 
 
 def test_leaving_forgets_rows_that_wait_for_their_next_attempt(stage: Stage) -> None:
