@@ -189,7 +189,7 @@ class Engine:
             self._window.enter(job)
             if row.fault is None:
                 return job
-            self._finish(job, Outcome.failure(FailureKind.ROW, row.fault), 0.0)
+            self._finish(job, Outcome.failure(row.fault_kind, row.fault), 0.0)
         return None
 
     def _must_wait(self, row: Row) -> bool:

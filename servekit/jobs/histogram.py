@@ -50,10 +50,21 @@ class Histogram:
                 return min(max(middle, self.least), self.greatest)
         return None
 
+    def spread(self) -> list[tuple[float, int]]:
+        """Return how many values there are up to each of some bounds, and above the one before; without empty ones."""
+        counts: dict[int, int] = {}
+        for bucket, count in sorted(self._buckets.items()):
+            step = math.ceil(bucket * _LOG_RATIO / _LOG_STEP)
+            counts[step] = counts.get(step, 0) + count
+        return [(math.exp(step * _LOG_STEP), count) for step, count in counts.items()]
+
 
 _ERROR: Final = 0.01
 _RATIO: Final = (1.0 + _ERROR) / (1.0 - _ERROR)
 _LOG_RATIO: Final = math.log(_RATIO)
+
+_LOG_STEP: Final = math.log(10.0) / 10
+"""Ten bounds for a factor of ten: as many as a plot can show."""
 
 _LEAST: Final = 1e-6
 _GREATEST: Final = 1e6

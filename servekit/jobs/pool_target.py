@@ -121,7 +121,9 @@ class PoolTarget:
             on_end(Outcome.misfit(error))
             return _do_nothing
         terms = DEFAULT_TERMS if timeout_seconds is None else Terms(timeout=timeout_seconds)
-        prediction = self.pool.new_prediction(row.raw_input, id=f"row-{row.number}", terms=terms)
+        prediction = self.pool.new_prediction(
+            row.raw_input, id=f"row-{row.number}", terms=terms, uploads=row.uploads or None
+        )
         self._running[prediction.key] = on_end
         try:
             self.pool.submit(prediction)

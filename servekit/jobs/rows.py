@@ -26,6 +26,7 @@ class FailureKind(StrEnum):
         BUSY: It was refused for now: too many at once, or no worker is ready.
         CONNECTION: The server could not be reached, or the connection broke.
         SERVER: The server answered with an error of its own.
+        REFUSED: The server does not want the request, and would not want it again: no access, no such place.
         CANCELED: Somebody canceled it.
     """
 
@@ -37,6 +38,7 @@ class FailureKind(StrEnum):
     BUSY = "busy"
     CONNECTION = "connection"
     SERVER = "server"
+    REFUSED = "refused"
     CANCELED = "canceled"
 
 
@@ -48,12 +50,16 @@ class Row(msgspec.Struct, frozen=True, gc=False):
         raw_input: The inputs by name, as a JSON object.
         place: Where it was read, for messages, such as "inputs.jsonl:17".
         fault: Why it could not be read. Such a row is not run; it fails with this text.
+        fault_kind: The same as a word: `ROW`, or `INPUT` if it was read and does not fit.
+        uploads: The local file of each upload token in `raw_input`, for targets that can take files so.
     """
 
     number: int
     raw_input: bytes = b"{}"
     place: str = ""
     fault: str | None = None
+    fault_kind: FailureKind = FailureKind.ROW
+    uploads: Mapping[str, str] = {}
 
     @property
     def input(self) -> Any:

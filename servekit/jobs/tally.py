@@ -16,7 +16,11 @@ __all__ = ["Durations", "ErrorCount", "Summary", "Tally", "Throughput"]
 
 
 class Durations(msgspec.Struct, frozen=True):
-    """How long rows took, in seconds; percentiles within 1 %. None as long as there are none."""
+    """How long rows took, in seconds; percentiles within 1 %. None as long as there are none.
+
+    Attributes:
+        spread: How many rows took how long at most, and longer than the entry before; ten steps for a factor of ten.
+    """
 
     mean: float | None
     min: float | None
@@ -25,6 +29,7 @@ class Durations(msgspec.Struct, frozen=True):
     p95: float | None
     p99: float | None
     max: float | None
+    spread: list[tuple[float, int]]
 
 
 class ErrorCount(msgspec.Struct, frozen=True):
@@ -205,6 +210,7 @@ def _summarize(durations: Histogram) -> Durations:
         p95=durations.percentile(95),
         p99=durations.percentile(99),
         max=None if is_empty else durations.greatest,
+        spread=durations.spread(),
     )
 
 

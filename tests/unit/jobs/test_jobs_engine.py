@@ -246,6 +246,12 @@ def test_a_row_with_a_fault_is_not_run_and_keeps_its_place(stage: Stage) -> None
     ]
 
 
+def test_a_row_that_was_read_and_does_not_fit_is_told_as_such(stage: Stage) -> None:
+    stage.run(HandTarget(), [Row(1, fault="n is missing", fault_kind=FailureKind.INPUT)])
+
+    assert (stage.results[0].kind, stage.target.started) == (FailureKind.INPUT, [])
+
+
 @pytest.mark.parametrize("kind", [FailureKind.WORKER_DIED, FailureKind.BUSY, FailureKind.CONNECTION])
 def test_what_has_not_to_do_with_the_row_is_tried_again_after_a_pause(stage: Stage, kind: FailureKind) -> None:
     stage.run(HandTarget(), 1)

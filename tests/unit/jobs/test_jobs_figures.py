@@ -62,6 +62,18 @@ def test_values_beyond_all_measure_take_no_room() -> None:
     assert histogram.percentile(100) == pytest.approx(1e6, rel=0.01)
 
 
+def test_the_spread_counts_every_value_below_a_bound() -> None:
+    histogram = Histogram()
+    for value in (0.001, 0.0011, 0.5, 0.5, 70.0):
+        histogram.add(value)
+
+    spread = histogram.spread()
+
+    assert sum(count for _, count in spread) == 5
+    assert [bound for bound, _ in spread] == sorted(bound for bound, _ in spread)
+    assert spread[-1][0] == pytest.approx(70.0, rel=0.3)
+
+
 # ---------------------------------------------------------------------- series
 
 
