@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from servekit.batching import batch
     from servekit.configuration import Setting, Settings, configure, context, isolated_settings, settings
     from servekit.errors import CancelationError, NoScopeError, ServekitError, SettingsError
-    from servekit.jobs import run_batch
+    from servekit.jobs import run_batch as run_batch
     from servekit.predictor import BasePredictor, Input
     from servekit.scope import Scope, current_scope, current_scopes
     from servekit.threads import (
@@ -55,9 +55,8 @@ __all__ = [
     "isolated_settings",
     "parallel",
     "propagate",
-    "run_batch",
     "settings",
-]
+]  # but for `run_batch`: it loads what runs workers, which nobody who writes `import *` in a predictor should wait for
 
 _HOMES = {
     "batching": ("batch",),
@@ -97,4 +96,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_HOME_OF})
