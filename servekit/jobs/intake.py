@@ -31,12 +31,10 @@ class Intake:
 
     Attributes:
         error: What the iterable raised, if it did. The rows before it are still given.
-        count: How many rows were taken from here.
     """
 
     def __init__(self, given: Iterable[Any] | AsyncIterable[Any], on_news: Callable[[], None]) -> None:
         self.error: Exception | None = None
-        self.count = 0
         self._given = given
         self._on_news = on_news
         self._rows: deque[Row] = deque()
@@ -68,7 +66,6 @@ class Intake:
     def take(self) -> Row:
         """Remove and return the next row; there must be one."""
         row = self._rows.popleft()
-        self.count += 1
         self._size.shrink(len(row.raw_input))
         if self._wants_more:
             self._wanted.set()
