@@ -146,7 +146,8 @@ class Crew:
             self.places.vacate(worker)
         except BaseException:
             worker.kill()
-            self._drop(worker)
+            if worker.pid is None:  # else its end is yet to come, and `close` waits for it
+                self._drop(worker)
             raise
         else:
             self._observer.worker_started(worker)

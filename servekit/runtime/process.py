@@ -83,8 +83,8 @@ class ChildProcess:
         while self._unread:
             source, stream = self._unread.pop(0)  # from here on it is the loop's, which closes it
             pipe = _Pipe(source, on_text)
+            self._pipes.append(pipe)  # before: should this be cancelled meanwhile, its end is waited for all the same
             await self._loop.connect_read_pipe(partial(_same, pipe), cast("IO[bytes]", stream))
-            self._pipes.append(pipe)
 
     async def exited(self) -> int:
         """Wait for its end; return the exit code, or minus the number of the signal that ended it."""

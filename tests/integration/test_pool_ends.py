@@ -6,14 +6,19 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from pools import RunPool, begun, ended, start
 
 from servekit.errors import BusyError, NotReadyError
+from servekit.runtime.pool import Pool
 from servekit.runtime.prediction import EventKind, Status
+
+MakeProject = Callable[..., Any]
 
 both = pytest.mark.parametrize("isolation", ["process", "thread"])
 
@@ -512,3 +517,24 @@ async def test_the_files_of_a_prediction_are_removed_at_its_end(run_pool: RunPoo
         async with asyncio.timeout(20):
             while folder.exists():
                 await asyncio.sleep(0.01)
+
+
+async def test_a_pool_that_is_closed_while_a_worker_starts_leaves_no_process(make_project: MakeProject) -> None:
+    spec = make_project("def predict(x: int) -> int: ...", predictor="predict.py:predict")
+    for turns in range(4):
+        pool = Pool(spec, python=sys.executable)
+        await pool.start()
+        pool.set_up()
+        await pool.ready()
+        (first,) = (worker.pid for worker in pool.workers)
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        async with asyncio.timeout(10):
+            while not (started := {worker.pid for worker in pool.workers} - {first, None}):
+                await asyncio.sleep(0)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+        await pool.close(0)
+
+        assert not any(psutil.pid_exists(pid) for pid in started if pid is not None)
