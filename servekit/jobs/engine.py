@@ -122,6 +122,10 @@ class Engine:
             await self._waiter
         return self._window.take()
 
+    def drain(self) -> None:
+        """Begin no further rows; those that were begun come to their end, with all their attempts."""
+        self._intake.drain()
+
     async def stop(self) -> None:
         """Begin nothing any more, cancel what runs, and wait until it has ended."""
         self._is_stopped = True

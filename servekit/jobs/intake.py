@@ -71,6 +71,12 @@ class Intake:
             self._wanted.set()
         return row
 
+    def drain(self) -> None:
+        """Give no further rows: those that were read ahead are dropped."""
+        self._rows.clear()
+        self._is_at_end = True
+        self._on_news()
+
     async def close(self) -> None:
         """Read no more, and close the iterable; one that blocks for longer than some seconds is left to itself."""
         if self._task is None:
@@ -86,7 +92,10 @@ class Intake:
         try:
             with self._noting_the_end():
                 while True:
-                    self._rows.extend(await bridge.next_batch())
+                    rows = await bridge.next_batch()
+                    if self._is_at_end:  # drained meanwhile
+                        return
+                    self._rows.extend(rows)
                     self._on_news()
                     await self._until_wanted()
         finally:
@@ -114,6 +123,8 @@ class Intake:
             with self._noting_the_end():
                 for number in itertools.count(1):
                     row = await _make_row(number, await anext(iterator))
+                    if self._is_at_end:  # drained meanwhile
+                        return
                     self._size.grow(len(row.raw_input))
                     self._rows.append(row)
                     self._on_news()

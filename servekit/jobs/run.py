@@ -137,6 +137,11 @@ class BatchRun:
         """End the job."""
         await self.aclose()
 
+    def drain(self) -> None:
+        """Begin no further rows; those that were begun come to their end, and so does the iteration."""
+        if self._engine is not None:
+            self._engine.drain()
+
     async def aclose(self) -> None:
         """End the job: cancel what runs, and wait until nothing does."""
         await self._results.aclose()

@@ -408,6 +408,18 @@ def test_leaving_cancels_what_runs_and_begins_nothing_more(stage: Stage) -> None
     assert not hasattr(stage.target, "on_slots")
 
 
+def test_draining_lets_what_runs_end_and_begins_nothing_more(stage: Stage) -> None:
+    stage.run(HandTarget(slots=2), 10)
+    stage.job.drain()
+    for number in (1, 2):
+        stage.end(number)
+
+    assert (stage.target.canceled, stage.target.started) == ([], [1, 2])
+    assert [result.number for result in stage.results] == [1, 2]
+    assert stage._task is not None
+    assert stage._task.done()
+
+
 def test_leaving_forgets_rows_that_wait_for_their_next_attempt(stage: Stage) -> None:
     stage.run(HandTarget(slots=1), 1)
     stage.end(1, Outcome.failure(FailureKind.BUSY, "busy", retry_after=1_000.0))
