@@ -33,6 +33,7 @@ __all__ = [
     "SignatureError",
     "SpecError",
     "StreamLimitError",
+    "UnreachableError",
     "UploadError",
     "UsageError",
     "WeightsError",
@@ -212,6 +213,13 @@ class WeightsError(ServekitError):
     """Weights that a spec names are not there, cannot be fetched, or are not what their hash says."""
 
     exit_code = 14
+
+
+class UnreachableError(ServekitError):
+    """A server that rows are to be sent to cannot be reached, or went away."""
+
+    exit_code = 16
+    http_status = 502
 
 
 class NoScopeError(ServekitError):

@@ -14,12 +14,13 @@ import typer
 from servekit.errors import ServekitError
 from servekit_cli.terminal import paint, say
 
-__all__ = ["EXIT_CODES", "INTERRUPTED", "guard", "guard_stdout"]
+__all__ = ["EXIT_CODES", "INTERRUPTED", "SOME_FAILED", "guard", "guard_stdout"]
 
 _NOT_WRITTEN: Final = 1
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What a file system says that can be written to, but for its size. An error without the name of a file
 is from stdout: that has been opened by somebody else."""
+SOME_FAILED: Final = 15
 _BUG: Final = 70
 INTERRUPTED: Final = 130
 _PIPE_CLOSED: Final = 141
@@ -27,7 +28,7 @@ _PIPE_CLOSED: Final = 141
 # The errors' own codes are on their classes; a test keeps this list complete.
 EXIT_CODES: Final = {
     0: "done",
-    1: "the prediction failed, doctor found a problem, the output could not be written, "
+    1: "the prediction or every row of a batch failed, doctor found a problem, the output could not be written, "
     "or a second signal cut the end of serve short",
     2: "bad use or bad input",
     3: "bad spec",
@@ -42,6 +43,8 @@ EXIT_CODES: Final = {
     12: "no such image, or it could not be pushed or pulled",
     13: "the container did not start or ended early",
     14: "weights are missing or wrong",
+    SOME_FAILED: "some rows of a batch failed, or were not run, and others succeeded",
+    16: "the server that rows are sent to cannot be reached",
     _BUG: "a fault of servekit itself",
     129: "its terminal went away",
     INTERRUPTED: "interrupted",

@@ -46,12 +46,14 @@ class FileWriter:
         schema: The JSON Schema of the output.
         name: Gives each file its name.
         goes_to_stdout: Whether files are written there instead.
+        is_quiet: Whether the user is told nothing of each file.
     """
 
-    def __init__(self, schema: Schema, name: NameFile, *, goes_to_stdout: bool = False) -> None:
+    def __init__(self, schema: Schema, name: NameFile, *, goes_to_stdout: bool = False, is_quiet: bool = False) -> None:
         self._schema = schema
         self._name = name
         self._goes_to_stdout = goes_to_stdout
+        self._is_quiet = is_quiet
 
     @staticmethod
     def was_file(value: object) -> bool:
@@ -97,11 +99,16 @@ class FileWriter:
             path.write_bytes(content)
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror}.\nName another file with -o.") from error
-        if is_replaced:
-            # Not on the line below: programs take all that follows its colon for the path.
-            say(f"{path} was there, and is replaced.")
-        say(f"Written output to: {path}")
+        if not self._is_quiet:
+            _tell(path, is_replaced=is_replaced)
         return _WrittenFile(path)
+
+
+def _tell(path: Path, *, is_replaced: bool) -> None:
+    if is_replaced:
+        # Not on the line below: programs take all that follows its colon for the path.
+        say(f"{path} was there, and is replaced.")
+    say(f"Written output to: {path}")
 
 
 def join_place(place: tuple[str, ...]) -> str:

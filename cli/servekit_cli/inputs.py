@@ -16,12 +16,13 @@ from typing import Any, Final, Self
 from servekit.errors import UsageError
 from servekit_cli.schemas import Schema, accepted_kinds, is_secret, item_schema, resolve
 
-__all__ = ["InputRequest", "PredictionInput", "read_arguments"]
+__all__ = ["InputRequest", "PredictionInput", "find_file", "is_url", "parse_text", "read_arguments"]
 
 _MISSING: Final = object()
 _AS_JSON: Final = {"True": "true", "False": "false", "None": "null"}
 _URL: Final = re.compile(r"data:|[a-z]+://", re.IGNORECASE)
 _STDIN: Final = ("-", "@-")
+_CORRECT: Final = "Correct the path. A text that begins with @ is given by --json."
 _QUOTED: Final = re.compile(r'"([^"]*)"', re.DOTALL)
 
 
@@ -173,7 +174,7 @@ class _Reader:
             [text] = texts
             if text.startswith("@") and "file" not in kinds:
                 text = self._read_text(name, text[1:])
-            whole = _parse(text)
+            whole = parse_text(text, _MISSING)
             if isinstance(whole, list) or (whole is None and "null" in accepted_kinds(schema, self._root)):
                 return whole  # pyright: ignore[reportUnknownVariableType] # JSON
         item = item_schema(schema, self._root)
@@ -187,14 +188,13 @@ class _Reader:
             text = self._read_text(name, text[1:])
             if is_secret(schema, self._root):
                 text = text.removesuffix("\n")  # what an editor, or echo, put there; no part of a password
-        elif kinds <= {"file", "null"} and "file" in kinds and not _URL.match(text):
+        elif kinds <= {"file", "null"} and "file" in kinds and not is_url(text):
             raise UsageError(
                 f'{name} is a file, and "{text}" is neither @file nor a URL.\nWrite -i {name}=@{text} to send a file.'
             )
         if kinds <= {"string", "file", "null"} and kinds & {"string", "file"}:
             return text
-        value = _parse(text)
-        return text if value is _MISSING else value
+        return parse_text(text, text)
 
     def _read_text(self, name: str, path: str) -> str:
         return self._stdin if path == "-" and self._stdin is not None else _read_text(path, f"-i {name}")
@@ -216,18 +216,28 @@ class _Reader:
     def _upload(self, name: str, path: str, option: str) -> str:
         if path == "-":
             raise UsageError(f"{name} is a file, which cannot come from stdin.\nSave it, and write -i {name}=@FILE.")
-        file = _find_file(path, option)
+        file = find_file(path, option)
         token = f"upload:{secrets.token_urlsafe(12)}/{file.name}"
         self.uploads[token] = str(file)
         return token
 
 
-def _parse(text: str) -> Any:
-    """Read JSON; True and False, as Python writes them, are taken as well."""
+def is_url(text: str) -> bool:
+    """Whether a text names a file on the network, or is one itself."""
+    return _URL.match(text) is not None
+
+
+def parse_text(text: str, default: Any) -> Any:
+    """Read JSON; True and False, as Python writes them, are taken as well.
+
+    Args:
+        text: What may be JSON.
+        default: Is returned for what is none.
+    """
     try:
         return json.loads(_AS_JSON.get(text, text), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
-        return _MISSING
+        return default
 
 
 def _refuse_constant(name: str) -> None:
@@ -235,11 +245,21 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(message)
 
 
-def _find_file(path: str, option: str) -> Path:
+def find_file(path: str, option: str, remedy: str = _CORRECT) -> Path:
+    """Return the path of a file that is there.
+
+    Args:
+        path: What follows the `@`.
+        option: What names it.
+        remedy: What to do if it is not there.
+
+    Raises:
+        UsageError: It is not there.
+    """
     _refuse_no_name(path, option)
     file = Path(path).expanduser()
     if not file.is_file():
-        raise UsageError(_no_such_file(path, option, _say_what_it_is(file)))
+        raise UsageError(_no_such_file(path, option, _say_what_it_is(file), remedy))
     return file.absolute()
 
 
@@ -273,8 +293,5 @@ def _refuse_no_name(path: str, option: str) -> None:
         raise UsageError(f"{option} says @, and names no file after it.\nA text that begins with @ is given by --json.")
 
 
-def _no_such_file(path: str, option: str, reason: str) -> str:
-    return (
-        f"{option} names the file {path}, which {reason}.\n"
-        "Correct the path. A text that begins with @ is given by --json."
-    )
+def _no_such_file(path: str, option: str, reason: str, remedy: str = _CORRECT) -> str:
+    return f"{option} names the file {path}, which {reason}.\n{remedy}"

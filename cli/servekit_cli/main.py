@@ -26,6 +26,11 @@ COMMANDS: Final = (
         "servekit_cli.commands.train",
         "Run a Cog project's training once, here or in an image, and keep its output.",
     ),
+    (
+        "batch",
+        "servekit_cli.commands.batch",
+        "Run every row of a file through the predictor, here, in an image or on a server, and write all results.",
+    ),
     ("serve", "servekit_cli.commands.serve", "Serve the predictor over HTTP, here or in an image."),
     ("build", "servekit_cli.commands.build", "Build the image of the predictor."),
     ("base", "servekit_cli.commands.base", "Make and list base images, which hold what is the same for many projects."),

@@ -42,6 +42,9 @@ _KINDS: Final[dict[str, str]] = {
 }
 
 
+_AS_IT_IS: Final = "\b\n"
+
+
 def describe_spec() -> Iterator[str]:
     """Write servekit.yaml as one table per section, in the order of the model."""
     yield from _describe_section(SpecFile, ())
@@ -80,11 +83,19 @@ def describe_commands() -> Iterator[str]:
         command = group.commands[name]
         context = typer.Context(command, info_name=f"servekit {name}")
         yield from ("", f"## servekit {name}", "", "```text", command.get_usage(context).removeprefix("Usage: "), "```")
-        yield from ("", *(command.help or "").splitlines())
+        yield from ("", *_write_examples(command.help or "").splitlines())
         yield from start_table("Option", "Meaning")
         for parameter in command.params:
             if (record := parameter.get_help_record(context)) is not None:
                 yield make_row(_code(record[0].replace("\n", " ")), record[1])
+
+
+def _write_examples(text: str) -> str:
+    """Fence the paragraphs that click is told to leave as they are, which are examples of commands."""
+    return "\n\n".join(
+        f"```console\n{part.removeprefix(_AS_IT_IS)}\n```" if part.startswith(_AS_IT_IS) else part
+        for part in text.split("\n\n")
+    )
 
 
 def describe_exit_codes() -> Iterator[str]:

@@ -18,5 +18,5 @@ def read_project(name: str) -> dict[str, str]:
 
 
 def read_text(name: str) -> str:
-    """Read one of the texts that images are made with: `Dockerfile.jinja` or `dockerignore`."""
+    """Read one of the texts beside this module, such as `Dockerfile.jinja` or `batch_report.html.jinja`."""
     return (files(__name__) / name).read_text(encoding="utf-8")

@@ -32,6 +32,11 @@ class Interrupts:
         for number in _SIGNALS:
             asyncio.get_running_loop().remove_signal_handler(number)
 
+    @property
+    def exit_code(self) -> int | None:
+        """What the first signal would have ended the command with; None if there was none."""
+        return None if self._number is None else 128 + self._number
+
     def leave(self) -> NoReturn:
         """End the command as the first signal would have ended it.
 

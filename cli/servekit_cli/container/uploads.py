@@ -16,7 +16,7 @@ from typing import Any
 from servekit.server.fields import Field, compose_input
 from servekit_cli.inputs import PredictionInput
 
-__all__ = ["RequestBody"]
+__all__ = ["RequestBody", "inline_files"]
 
 _ENVELOPE_BYTES = 1_000_000
 """Room for the boundaries of a form, and for what stands around an input."""
@@ -49,7 +49,7 @@ class RequestBody:
         fields = _make_fields(self.fitted, dict(self.schema)) if fits_form else None
         if fields is None:
             context = b',"context":' + _encode(self.context) if self.context else b""
-            content = b'{"input":' + _inline_files(self.fitted) + context + b"}"
+            content = b'{"input":' + inline_files(self.fitted) + context + b"}"
             yield {"content": content, "headers": {"Content-Type": "application/json"}}
             return
         with ExitStack() as files:
@@ -91,7 +91,8 @@ def _open_part(field: Field, uploads: Mapping[str, str], files: ExitStack) -> tu
     return (path.name, files.enter_context(path.open("rb")), _media_type(path))
 
 
-def _inline_files(fitted: PredictionInput) -> bytes:
+def inline_files(fitted: PredictionInput) -> bytes:
+    """Return an input as JSON with data URLs in place of its upload tokens; the files are in memory then."""
     raw = fitted.raw
     for token, place in fitted.uploads.items():
         path = Path(place)

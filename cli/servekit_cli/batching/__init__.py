@@ -1,0 +1,1 @@
+"""`servekit batch`: rows from a file, through a predictor, into a file of results."""
