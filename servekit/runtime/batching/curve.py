@@ -79,8 +79,8 @@ class CostCurve:
     def _fit(self) -> None:
         self._mean_cost = self._costs / self._weight
         self._mean_seconds = self._seconds / self._weight
-        variance = self._squares / self._weight - self._mean_cost**2
-        if variance > (_SPREAD * self._mean_cost) ** 2:
+        variance = self._squares / self._weight - self._mean_cost * self._mean_cost
+        if variance > _SPREAD * _SPREAD * self._mean_cost * self._mean_cost:
             slope = (self._products / self._weight - self._mean_cost * self._mean_seconds) / variance
             self._per_unit = min(max(0.0, slope), self._mean_seconds / self._mean_cost)
         if self._per_unit is not None:

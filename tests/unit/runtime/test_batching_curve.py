@@ -78,3 +78,9 @@ def test_calls_that_cost_nothing_are_no_fault() -> None:
 
     assert curve.seconds_for(0) == pytest.approx(0.005)
     assert curve.cost_within(1) == math.inf
+
+
+def test_costs_beyond_what_can_be_squared_are_no_fault() -> None:
+    curve = learned(1e200, 1.0, per_unit=0.0)
+
+    assert curve.seconds_for(1.0) == pytest.approx(0.005)
