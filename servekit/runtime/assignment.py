@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from servekit.configuration.requests import read_overrides
-from servekit.errors import CancelationError, InputError, OutputError, UploadError
+from servekit.errors import CancelationError, InputError, NotReadyError, OutputError, UploadError
 from servekit.runtime.failure import author_traceback, describe
 from servekit.runtime.files import FileSource
 from servekit.runtime.logs import PredictionSink
@@ -133,7 +133,7 @@ class Assignment:
             return self._completed("canceled")
         if isinstance(error, InputError):
             return self._completed("failed", error=clean(str(error)), problems=msgspec.json.encode(error.problems))
-        if isinstance(error, UploadError):
+        if isinstance(error, UploadError | NotReadyError):
             return self._completed("failed", error=clean(str(error)))
         if isinstance(error, OutputError):
             return self._completed("failed", error=clean(f"the output does not fit: {error}"))

@@ -227,3 +227,81 @@ async def test_cancels_at_any_moment_leave_the_worker_whole(run_pool: RunPool) -
                 if each.status is Status.SUCCEEDED:
                     assert output_of(each) == json.loads(each.shown_input)["text"]
         assert pool.free_slots == pool.slots
+
+
+STUBBORN = (
+    HOLD
+    + """
+    class Predictor:
+        @batch(max_size=2)
+        def predict(self, text: Batch[str]) -> Batch[str]:
+            tell_batch(text)
+            while "stubborn" in text:
+                try:
+                    time.sleep(0.005)
+                except BaseException:
+                    pass
+            return text
+"""
+)
+
+
+async def test_nobody_waits_behind_a_batch_that_does_not_stop(run_pool: RunPool) -> None:
+    async with run_pool(STUBBORN, cancel_grace=0.2) as pool:
+        stuck = await begun(start(pool, text="stubborn"))
+        made = [start(pool, text=text) for text in "abcd"]
+        pool.cancel(stuck, "canceled: not wanted")
+        for each in (stuck, *made):
+            await ended(each)
+
+    assert stuck.status is Status.CANCELED
+    assert [each.status for each in made] == [*[Status.FAILED] * 3, Status.SUCCEEDED]  # the last one was in the queue
+    assert str(made[0].error).startswith("the batch before this one was canceled and its code did not stop")
+
+
+async def test_a_cancel_that_becomes_another_error_is_not_tried_again(run_pool: RunPool) -> None:
+    code = (
+        HOLD
+        + """
+    class Predictor:
+        calls = 0
+        @batch(max_size=2, max_wait=60)
+        def predict(self, text: Batch[str]) -> Batch[int]:
+            self.calls += 1
+            tell_batch(text)
+            try:
+                while "hold" in text:
+                    time.sleep(0.005)
+            except BaseException:
+                raise ValueError("interrupted") from None
+            return [self.calls] * 2
+"""
+    )
+    async with run_pool(code, isolation="thread") as pool:
+        made = [start(pool, text="hold"), start(pool, text="hold")]
+        for each in made:
+            await begun(each)
+            pool.cancel(each, "canceled: not wanted")
+        again = [start(pool, text="a"), start(pool, text="b")]
+        outputs = [output_of(await ended(each)) for each in again]
+
+    assert outputs == [2, 2]
+
+
+async def test_a_batch_without_a_thread_for_its_outputs_fails(run_pool: RunPool) -> None:
+    code = (
+        HOLD
+        + """
+    import threading
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+    class Predictor:
+        def predict(self, text: Batch[str]) -> Batch[str]:
+            threading.Thread.start = refuse
+            return text
+"""
+    )
+    async with run_pool(code) as pool:
+        prediction = await ended(start(pool, text="a"))
+
+    assert prediction.error == "RuntimeError: can't start new thread"

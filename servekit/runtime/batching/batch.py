@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from servekit.errors import CancelationError
 from servekit.runtime.assignment import Surroundings
 from servekit.runtime.batching.call import BatchCall, ValuesFromTask, ValuesFromThread
 from servekit.runtime.batching.member import Member
@@ -39,20 +40,29 @@ class Batch:
         self._call: BatchCall | None = None
         self._make_call = _KINDS[worker.signature.is_async, worker.signature.streams]
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether any of its members is neither over nor asked to stop."""
+        return _is_wanted(self.members)
+
     async def run(self) -> None:
-        """Call `predict`, as often as it takes."""
-        await self._attempt(self.members)
+        """Call `predict`, as often as it takes. All members have ended then, or their outputs are being written."""
+        try:
+            await self._attempt(self.members)
+        except Exception as error:  # noqa: BLE001 - no more threads to be had, or a fault of ours: nobody waits for ever
+            _fail(self.members, error)
 
     def withdraw(self, member: Member) -> None:
         """Let one that was asked to stop go; the last one takes the call with it, and ends when that does."""
-        if _is_wanted(self.members):
+        if self.is_wanted:
             member.leave()
         if self._call is not None and not _is_wanted(self._call.members):
             self._call.interrupt()
 
     async def _attempt(self, members: Sequence[Member]) -> None:
         members = [member for member in members if not member.is_over]
-        if not members:
+        if not _is_wanted(members):
+            _fail(members, CancelationError())  # nobody would stop a call that is made after they were asked to
             return
         for member in members:
             member.begin(len(members))

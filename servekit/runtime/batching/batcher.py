@@ -6,13 +6,14 @@ import time
 from collections.abc import Coroutine
 from typing import Any, Final
 
-from servekit.errors import CancelationError
+from servekit.errors import CancelationError, NotReadyError
 from servekit.runtime.assignment import Surroundings
 from servekit.runtime.batching.arrivals import Arrivals
 from servekit.runtime.batching.batch import Batch
 from servekit.runtime.batching.curve import CostCurve
 from servekit.runtime.batching.gathering import Gathering
 from servekit.runtime.batching.member import Member
+from servekit.runtime.batching.overdue import OverdueBatches
 from servekit.runtime.batching.policy import BatchPolicy
 from servekit.threads import ContextThreadPoolExecutor
 
@@ -39,6 +40,7 @@ class Batcher:
         self._batches: dict[Member, Batch] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._running = 0
+        self._overdue = OverdueBatches(worker.settings.cancel_grace, self._begin_batches)
         self._look: asyncio.Handle | None = None
         self._is_closed = False
 
@@ -52,6 +54,7 @@ class Batcher:
         self._is_closed = True
         if self._look is not None:
             self._look.cancel()
+        self._overdue.close()
         self._files.shutdown(wait=False)
 
     # ------------------------------------------------------------------ MemberHome
@@ -73,6 +76,8 @@ class Batcher:
         batch = self._batches.get(member)
         if batch is not None:
             batch.withdraw(member)
+            if not batch.is_wanted:
+                self._overdue.watch(batch)
         elif self._gathering.remove(member):
             member.leave()
         # Else its files are being fetched, or its output is being written: it looks at its scope itself.
@@ -108,6 +113,8 @@ class Batcher:
 
     def _begin_batches(self) -> None:
         self._look = None
+        if len(self._overdue) >= self._concurrency:
+            self._end_waiting()
         while self.has_free_run and not self._is_closed:
             now = time.perf_counter()
             members = self._gathering.take(now)
@@ -116,20 +123,29 @@ class Batcher:
                 if pause is not None:
                     self._look_soon(pause)
                 return
-            self._running += 1
-            self._spawn(self._run(members))
+            self._begin(Batch(self._worker, members, self._files, self._curve.add))
 
-    async def _run(self, members: list[Member]) -> None:
-        batch = Batch(self._worker, members, self._files, self._curve.add)
-        for member in members:
+    def _end_waiting(self) -> None:
+        """Let nobody wait behind code that does not stop: the server replaces the worker when all others have ended."""
+        for member in self._gathering.take_all():
+            member.fail(NotReadyError(_BEHIND_OVERDUE.format(self._worker.settings.cancel_grace)))
+
+    def _begin(self, batch: Batch) -> None:
+        # Now, and not when the task begins: a cancel may come in between.
+        for member in batch.members:
             self._batches[member] = batch
+        self._running += 1
+        self._spawn(self._run(batch))
+
+    async def _run(self, batch: Batch) -> None:
         try:
             await batch.run()
         finally:
-            for member in members:
+            for member in batch.members:
                 del self._batches[member]
+            self._overdue.forget(batch)
             self._running -= 1
-            self._arrivals.end_batch(len(members), time.perf_counter())
+            self._arrivals.end_batch(len(batch.members), time.perf_counter())
             self._begin_batches()
 
     def _spawn(self, body: Coroutine[Any, Any, None]) -> None:
@@ -146,6 +162,11 @@ def _prepare(member: Member, policy: BatchPolicy) -> BaseException | None:
         return error
     return None
 
+
+_BEHIND_OVERDUE: Final = (
+    "the batch before this one was canceled and its code did not stop within {:g} seconds (serve.cancel_grace), so the "
+    "worker is replaced; send it again"
+)
 
 _FILE_THREADS: Final = 4
 """How many predictions' files are fetched, read or sent at once."""

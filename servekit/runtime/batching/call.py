@@ -145,7 +145,7 @@ class ValuesFromTask(BatchCall):
             member.succeed(encode(member, entry, member.assignment.outputs.write_at_once))
         except FileMetError:
             self.files.submit(_write_all, [member], [entry])
-        except Exception as error:  # noqa: BLE001 - what is wrong with one's output is that one's failure
+        except BaseException as error:  # noqa: BLE001 - what is wrong with one's output is that one's failure
             member.fail(error)
 
 
@@ -158,11 +158,13 @@ class TaskOfAuthor:
     """
 
     def __init__(self, body: Coroutine[Any, Any, None], context: contextvars.Context) -> None:
+        self._body = body
         self._task = asyncio.get_running_loop().create_task(self._run(body), context=context)
 
     async def ended(self) -> BaseException | None:
         """Wait for its end."""
         await asyncio.wait({self._task})
+        self._body.close()  # it has not begun if the task was canceled before it had
         return asyncio.CancelledError() if self._task.cancelled() else self._task.result()
 
     def cancel(self) -> None:

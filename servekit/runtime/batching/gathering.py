@@ -81,6 +81,11 @@ class Gathering(Generic[M]):
         self._members.remove(member)
         return True
 
+    def take_all(self) -> list[M]:
+        """Remove and return all of them."""
+        members, self._members = self._members, []
+        return members
+
     def take(self, now: float) -> list[M]:
         """Remove and return those that make a batch now; none if it is worth to wait, see `pause`."""
         for group in self._groups(now):
