@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from batches import HOLD, gather, output_of
 from pools import RunPool, begun, ended, start
+from put_receiver import run_put_receiver
 
 from servekit.runtime.prediction import EventKind, Status
 
@@ -151,3 +152,30 @@ async def test_a_step_of_the_wrong_length_says_so(run_pool: RunPool, tmp_path: P
         made = await gather(pool, tmp_path / "go", ["ab", "cd"])
 
     assert all("predict yielded 1 value for a batch of 2" in str(each.error) for each in made)
+
+
+@BOTH
+async def test_a_cancel_while_a_file_is_sent_ends_that_one_and_the_others_go_on(run_pool: RunPool, code: str) -> None:
+    code = code.replace("Iterator[Batch[str]]", "Iterator[Batch[Path]]").replace("size=4", "size=2, max_wait=60")
+    code = code.replace("for each in text]", "for scope, each in zip(current_scopes(), text)]")
+    code = code.replace("[each[step] if", "[written(scope, each[step]) if").replace(
+        "    class Predictor",
+        """
+    from servekit import Path
+    def written(scope, name):
+        path = Path(scope.temp_dir / name)
+        path.write_text(name)
+        return path
+    class Predictor""",
+    )
+    with run_put_receiver() as receiver:
+        receiver.hold("/a")
+        async with run_pool(code, isolation="thread", upload={"url": receiver.url}) as pool:
+            made = [start(pool, text=text) for text in ("ab", "xyz")]
+            await asyncio.to_thread(receiver.wait_for, "/a")
+            pool.cancel(made[0], "canceled: not wanted")
+            await ended(made[0])
+            await ended(made[1])
+
+    assert [each.status for each in made] == [Status.CANCELED, Status.SUCCEEDED]
+    assert output_of(made[1]) == [f"{receiver.url}/{name}" for name in "xyz"]

@@ -35,7 +35,10 @@ class _Steps(BatchCall):
     @property
     def _is_wanted(self) -> bool:
         """Whether any member gets further items."""
-        return any(goes_on and not member.is_over for goes_on, member in zip(self._going_on, self.members, strict=True))
+        return any(
+            goes_on and not member.is_over and not member.assignment.scope.cancelled
+            for goes_on, member in zip(self._going_on, self.members, strict=True)
+        )
 
     def _read(self, step: Any) -> Iterator[tuple[int, Member, Any]]:
         """Give the entries of those that go on.
@@ -47,6 +50,10 @@ class _Steps(BatchCall):
         for index, (member, entry) in enumerate(zip(self.members, entries, strict=True)):
             if self._going_on[index] and not member.is_over:
                 yield index, member, entry
+
+    def _leave_out(self, index: int, error: BaseException) -> _Piece:
+        self._going_on[index] = False
+        return self.members[index], error
 
     def _deliver(self, pieces: Sequence[_Piece]) -> None:
         """Send items, those of one member in one message, and tell ends. On the loop."""
@@ -131,11 +138,12 @@ class StepsFromThread(_Steps):
             return member, None
         try:
             return member, encode(member, entry, member.assignment.outputs.write)
-        except CancelationError:
-            raise
+        except CancelationError as error:
+            if not self._is_wanted:
+                raise
+            return self._leave_out(index, error)  # its files were being sent when it left: that is its own end
         except Exception as error:  # noqa: BLE001 - what is wrong with one's item is that one's failure
-            self._going_on[index] = False
-            return member, error
+            return self._leave_out(index, error)
 
 
 class StepsFromTask(_Steps):
@@ -189,9 +197,8 @@ class StepsFromTask(_Steps):
                 pass
             job = self.files.submit(encode, member, entry, outputs.write_with_files)
             return member, await asyncio.wrap_future(job)
-        except Exception as error:  # noqa: BLE001 - what is wrong with one's item is that one's failure
-            self._going_on[index] = False
-            return member, error
+        except (Exception, CancelationError) as error:  # noqa: BLE001 - what is wrong with one's item is that one's failure
+            return self._leave_out(index, error)
 
 
 def _send(member: Member, items: list[bytes]) -> None:
