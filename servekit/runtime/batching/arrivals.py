@@ -30,7 +30,8 @@ class Arrivals:
         if self._expected > 0:
             self._expected -= 1
             gap = now - self._latest
-            self._gap += (gap - self._gap) * _NEWS if self._gap else gap
+            # Who comes after a pause of minutes tells nothing of those who come back at once.
+            self._gap += (min(gap, _LATE * self._gap) - self._gap) * _NEWS if self._gap else gap
         self._latest = now
 
     def end_batch(self, size: int, now: float) -> None:
@@ -40,8 +41,8 @@ class Arrivals:
 
     def patience(self, now: float) -> float:
         """Return for how many seconds from now on the next one may still be expected; 0 if none is."""
-        if self._expected <= 0:
-            return 0.0
+        if self._expected <= 0 or not self._gap:
+            return 0.0  # who has never come back yet may still be the first to do so
         left = self._latest + _LATE * self._gap - now
         if left <= 0:
             self._expected = 0

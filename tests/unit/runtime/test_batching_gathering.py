@@ -198,3 +198,29 @@ def test_one_key_does_not_wait_for_another_ones_batch() -> None:
     table.seat(Guest("a", 0, key="x"), Guest("b", 1, key="y"), Guest("c", 1, key="y"))
 
     assert [table.take(0.0), table.take(0.0)] == ["bc", ""]
+
+
+def test_two_that_came_together_find_each_other_though_nobody_has_come_back_before() -> None:
+    table = Table()
+    table.arrivals.arrive(0.0)
+    table.seat(Guest("a")).take(0.0)
+    table.arrivals.arrive(0.001)
+    table.seat(Guest("b"))
+
+    table.arrivals.end_batch(1, 0.005)
+    assert table.take(0.005) == "b"  # how soon the other one comes back is not known yet
+    table.arrivals.arrive(0.006)
+    table.seat(Guest("a"))
+    table.arrivals.end_batch(1, 0.010)
+
+    assert table.take(0.010) == ""
+    assert table.gathering.pause(0.010) == pytest.approx(0.004)
+
+
+def test_a_pause_of_an_hour_does_not_end_the_sharing() -> None:
+    arrivals = Arrivals()
+    arrivals.end_batch(2, 0.0)
+    arrivals.arrive(0.001)
+    arrivals.arrive(3600.0)
+
+    assert arrivals.gap == pytest.approx(0.0013)
