@@ -19,7 +19,7 @@ from servekit.runtime.handle import WorkerHandle
 from servekit.runtime.observer import PoolObserver
 from servekit.runtime.placements import Placements
 from servekit.runtime.prediction import Prediction, Status
-from servekit.runtime.protocol import Completed, Log, Metric, Outputs, Pause, Resume, ToServer
+from servekit.runtime.protocol import Completed, GiveUp, Log, Metric, Outputs, Pause, Resume, ToServer
 from servekit.runtime.queue import WaitingLine
 from servekit.runtime.rate import SlotRate
 from servekit.runtime.recycler import Recycler
@@ -350,3 +350,4 @@ class Dispatcher:
         self._end(prediction, *ending)
         self._observer.worker_stuck(worker, prediction)
         self.crew.give_up(worker)
+        worker.send(GiveUp(prediction.key))

@@ -109,6 +109,9 @@ class Execution:
         if self._bridge is not None:
             self._bridge.stop()
 
+    def give_up(self) -> None:
+        """Do nothing: nobody waits behind it in the worker."""
+
     def pause(self) -> None:
         """Take no further items until `resume`; the generator stops when what is in flight is full."""
         if self._resumed is None and not self._scope.cancelled:

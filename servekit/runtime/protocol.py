@@ -111,7 +111,13 @@ class Ping(Message, tag=7):
     number: int
 
 
-ToWorker = Setup | Run | Cancel | Pause | Resume | HealthCheck | Shutdown | Ping
+class GiveUp(Message, tag=8):
+    """A prediction did not stop in time. No more follow; the worker is ended when nothing else runs on it."""
+
+    key: int
+
+
+ToWorker = Setup | Run | Cancel | Pause | Resume | HealthCheck | Shutdown | Ping | GiveUp
 
 # ------------------------------------------------------------------ worker to server
 

@@ -35,6 +35,7 @@ from servekit.runtime.link import Link
 from servekit.runtime.logs import SetupSink
 from servekit.runtime.protocol import (
     Cancel,
+    GiveUp,
     Health,
     HealthCheck,
     Loaded,
@@ -119,7 +120,7 @@ class Worker:
                     running = Execution(self, message) if batcher is None else Member(self, message, batcher)
                     self._running[message.key] = running
                     running.start()
-                case Cancel() | Pause() | Resume():
+                case Cancel() | Pause() | Resume() | GiveUp():
                     self._steer(message)
                 case Ping():
                     self.post(Pong(message.number, self._threads.ask(has_free_thread=self._has_free_thread)))
@@ -142,7 +143,7 @@ class Worker:
         """Import the predictor and say what it takes and gives, or why that failed."""
         self._spawn(self._load())
 
-    def _steer(self, message: Cancel | Pause | Resume) -> None:
+    def _steer(self, message: Cancel | Pause | Resume | GiveUp) -> None:
         execution = self._running.get(message.key)
         if execution is None:
             return  # it ended while the message was on its way
@@ -150,6 +151,8 @@ class Worker:
             execution.cancel()
         elif isinstance(message, Pause):
             execution.pause()
+        elif isinstance(message, GiveUp):
+            execution.give_up()
         else:
             execution.resume()
 

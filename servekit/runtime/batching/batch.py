@@ -40,11 +40,6 @@ class Batch:
         self._call: BatchCall | None = None
         self._make_call = _KINDS[worker.signature.is_async, worker.signature.streams]
 
-    @property
-    def is_wanted(self) -> bool:
-        """Whether any of its members is neither over nor asked to stop."""
-        return _is_wanted(self.members)
-
     async def run(self) -> None:
         """Call `predict`, as often as it takes. All members have ended then, or their outputs are being written."""
         try:
@@ -54,7 +49,7 @@ class Batch:
 
     def withdraw(self, member: Member) -> None:
         """Let one that was asked to stop go; the last one takes the call with it, and ends when that does."""
-        if self.is_wanted:
+        if _is_wanted(self.members):
             member.leave()
         if self._call is not None and not _is_wanted(self._call.members):
             self._call.interrupt()

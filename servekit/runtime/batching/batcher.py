@@ -13,7 +13,6 @@ from servekit.runtime.batching.batch import Batch
 from servekit.runtime.batching.curve import CostCurve
 from servekit.runtime.batching.gathering import Gathering
 from servekit.runtime.batching.member import Member
-from servekit.runtime.batching.overdue import OverdueBatches
 from servekit.runtime.batching.policy import BatchPolicy
 from servekit.threads import ContextThreadPoolExecutor
 
@@ -40,7 +39,7 @@ class Batcher:
         self._batches: dict[Member, Batch] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._running = 0
-        self._overdue = OverdueBatches(worker.settings.cancel_grace, self._begin_batches)
+        self._stuck: set[Batch] = set()
         self._look: asyncio.Handle | None = None
         self._is_closed = False
 
@@ -54,7 +53,6 @@ class Batcher:
         self._is_closed = True
         if self._look is not None:
             self._look.cancel()
-        self._overdue.close()
         self._files.shutdown(wait=False)
 
     # ------------------------------------------------------------------ MemberHome
@@ -76,11 +74,16 @@ class Batcher:
         batch = self._batches.get(member)
         if batch is not None:
             batch.withdraw(member)
-            if not batch.is_wanted:
-                self._overdue.watch(batch)
         elif self._gathering.remove(member):
             member.leave()
         # Else its files are being fetched, or its output is being written: it looks at its scope itself.
+
+    def give_up(self, member: Member) -> None:
+        """Take note that a prediction does not stop: if nothing else can run, nobody else is to wait for that."""
+        batch = self._batches.get(member)
+        if batch is not None:
+            self._stuck.add(batch)
+            self._begin_batches()
 
     # ------------------------------------------------------------------ inside
 
@@ -113,7 +116,7 @@ class Batcher:
 
     def _begin_batches(self) -> None:
         self._look = None
-        if len(self._overdue) >= self._concurrency:
+        if len(self._stuck) >= self._concurrency:
             self._end_waiting()
         while self.has_free_run and not self._is_closed:
             now = time.perf_counter()
@@ -128,7 +131,7 @@ class Batcher:
     def _end_waiting(self) -> None:
         """Let nobody wait behind code that does not stop: the server replaces the worker when all others have ended."""
         for member in self._gathering.take_all():
-            member.fail(NotReadyError(_BEHIND_OVERDUE.format(self._worker.settings.cancel_grace)))
+            member.fail(NotReadyError(_BEHIND_STUCK.format(self._worker.settings.cancel_grace)))
 
     def _begin(self, batch: Batch) -> None:
         # Now, and not when the task begins: a cancel may come in between.
@@ -143,7 +146,7 @@ class Batcher:
         finally:
             for member in batch.members:
                 del self._batches[member]
-            self._overdue.forget(batch)
+            self._stuck.discard(batch)
             self._running -= 1
             self._arrivals.end_batch(len(batch.members), time.perf_counter())
             self._begin_batches()
@@ -163,7 +166,7 @@ def _prepare(member: Member, policy: BatchPolicy) -> BaseException | None:
     return None
 
 
-_BEHIND_OVERDUE: Final = (
+_BEHIND_STUCK: Final = (
     "the batch before this one was canceled and its code did not stop within {:g} seconds (serve.cancel_grace), so the "
     "worker is replaced; send it again"
 )

@@ -32,6 +32,9 @@ class MemberHome(Protocol):
     def withdraw(self, member: "Member") -> None:
         """Let a prediction that was asked to stop go."""
 
+    def give_up(self, member: "Member") -> None:
+        """Take note that a prediction does not stop."""
+
 
 class Member:
     """One prediction, from its arrival in the worker to its end.
@@ -76,6 +79,10 @@ class Member:
         """Ask the prediction to stop. It leaves; those it is with go on."""
         self.assignment.scope.mark_cancelled()
         self._home.withdraw(self)
+
+    def give_up(self) -> None:
+        """It did not stop in time, nor did the batch that it is in."""
+        self._home.give_up(self)
 
     def pause(self) -> None:
         """Do nothing: a reader who is slow must not stop the others of the batch. Its items are kept for it."""
