@@ -74,8 +74,12 @@ def configure(**values: Any) -> None:
     """Set settings for the whole process; every thread and task sees them at once.
 
     All values are checked first, and set together or not at all. Any thread or task may call it; there is
-    one warning when a thread changes what another one has set. In a worker it is `setup` that calls it: other
-    workers are other processes, each with a `setup` of its own.
+    one warning when a thread changes what another one has set.
+
+    Worker processes that this one has started, as `run_batch` does, get the values too; what is submitted to
+    them after the call sees them. Of a value that JSON cannot hold there is a warning: it holds in this process, and the
+    predictor's `setup`, which each worker runs, has to configure one for them. What `setup` configures is for its
+    own worker.
 
     Raises:
         SettingsError: A name is not declared, a value does not fit its type, no class is declared, or a prediction
@@ -89,8 +93,8 @@ def context(**values: Any) -> Generator[None]:
     """Override settings until the block ends, for what runs in this Context: a prediction, a task or a thread.
 
     Settings that are not named stay live. What follows the Context sees the overlay: tasks made inside,
-    `propagate`, `ContextThreadPoolExecutor`, `parallel`, `asyncify`, `async_generator_from_thread`. Other threads see
-    the values of the process.
+    `propagate`, `ContextThreadPoolExecutor`, `parallel`, `asyncify`, `async_generator_from_thread`, and `run_batch`,
+    in worker processes too. Other threads see the values of the process.
 
     Python runs the steps of a generator in the Context of whoever steps it. One that servekit steps has a Context
     of its own, so nobody else sees its overlay; one that you step yourself shows it to you between its steps.

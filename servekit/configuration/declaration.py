@@ -2,11 +2,12 @@
 
 import dataclasses
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 import pydantic
+from pydantic_core import to_json
 
 from servekit.annotations import CANNOT_BE_USED
 from servekit.configuration.fields import SettingField
@@ -15,7 +16,7 @@ from servekit.errors import InputError, SettingsError
 from servekit.misfits import expectation
 from servekit.parameters import InputDecoder
 from servekit.problems import schema_has, show, unknown
-from servekit.types import MASK
+from servekit.types import MASK, Secret
 
 __all__ = ["Declaration", "DeclaredSetting"]
 
@@ -44,8 +45,37 @@ class DeclaredSetting:
         Raises:
             SettingsError: It does not fit.
         """
+        return self._fit(self.adapter.validate_python, value)
+
+    def read(self, text: bytes) -> Any:
+        """Return the value that `write` has written.
+
+        Raises:
+            SettingsError: It does not fit.
+        """
+        return self._fit(self.adapter.validate_json, text)
+
+    def write(self, value: Any) -> bytes:
+        """Return a value as JSON from which `read` makes the same value. Secrets are written as they are.
+
+        Raises:
+            SettingsError: JSON cannot hold it.
+        """
         try:
-            return self.adapter.validate_python(value)
+            plain = self.adapter.dump_python(value, by_alias=True, warnings="none")
+            text = to_json(plain, fallback=_reveal, inf_nan_mode="constants")
+            is_whole = bool(self.read(text) == value)
+        except Exception as error:  # the border to the author's types: how they are written, read and compared
+            message = f"the setting {self.name} is of type {type(value).__name__}, which JSON cannot hold"
+            raise SettingsError(message) from error
+        if not is_whole:
+            kind = type(value).__name__
+            raise SettingsError(f"the setting {self.name} is of type {kind}, and would not be the same out of JSON")
+        return text
+
+    def _fit(self, validate: Callable[[Any], Any], value: Any) -> Any:
+        try:
+            return validate(value)
         except pydantic.ValidationError as error:
             details = error.errors(include_url=False)[0]
             place = "".join(f"[{part!r}]" for part in details["loc"] if not isinstance(part, str) or " " not in part)
@@ -106,12 +136,40 @@ class Declaration:
             raise SettingsError("\n".join(faults))
         return checked
 
+    def read(self, name: str, text: bytes) -> Any:
+        """Return a value that `write` has written, maybe that of another process.
+
+        Raises:
+            SettingsError: The name is not declared, or the value does not fit.
+        """
+        if name not in self.fields:
+            raise SettingsError(self.explain_absence(name))
+        return self.fields[name].read(text)
+
+    def write(self, name: str, value: Any) -> bytes:
+        """Return a value as JSON.
+
+        Raises:
+            SettingsError: JSON cannot hold it.
+        """
+        return self.fields[name].write(value)
+
     def keep_fitting(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return those of the values that fit."""
         kept: dict[str, Any] = {}
         for name, value in values.items():
             try:
                 kept |= self.check({name: value})
+            except SettingsError:
+                continue
+        return kept
+
+    def read_fitting(self, texts: Mapping[str, bytes]) -> dict[str, Any]:
+        """Return those of the values that fit, out of JSON."""
+        kept: dict[str, Any] = {}
+        for name, text in texts.items():
+            try:
+                kept[name] = self.read(name, text)
             except SettingsError:
                 continue
         return kept
@@ -147,3 +205,10 @@ class Declaration:
     def _has_name_of(self, other: "Declaration") -> bool:
         mine, its = self.owner, other.owner
         return (mine.__module__, mine.__qualname__) == (its.__module__, its.__qualname__)
+
+
+def _reveal(value: Any) -> str:
+    """Write a secret as it is, and nothing else that pydantic cannot write."""
+    if isinstance(value, Secret):
+        return value.get_secret_value()
+    raise TypeError(type(value).__name__)

@@ -2,16 +2,19 @@
 
 Readers take no lock: they look into one mapping, which is never changed but replaced as a whole. Writers
 take turns. Values come in three strengths: the defaults of the class, what was given from outside before the
-class was there (the spec's `settings`), and what the code configured.
+class was there (the spec's `settings`), and what the code configured. Of the last kind are also those that a worker
+process has from the program that started it (see `inheritance`); and who has started such processes follows what
+is configured here.
 """
 
 import threading
 import warnings
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from servekit.configuration.carrying import Carried, Follower, pack_numbered, pack_values
 from servekit.errors import NoScopeError, SettingsError
 from servekit.scope import current_scopes
 
@@ -29,9 +32,22 @@ class ProcessSettings:
     Attributes:
         declaration: The class that was declared; None before.
         values: The value of every setting that has one. Never changed, only replaced.
+        followers: Who is told what is configured.
     """
 
-    __slots__ = ("_configured", "_given", "_has_warned", "_lock", "_writers", "declaration", "values")
+    __slots__ = (
+        "_configured",
+        "followers",
+        "_given",
+        "_has_warned",
+        "_inherited",
+        "_lock",
+        "_version",
+        "_versions",
+        "_writers",
+        "declaration",
+        "values",
+    )
 
     def __init__(self) -> None:
         self._lock = threading.RLock()  # a validator of the author's, run under it, may come back
@@ -42,6 +58,10 @@ class ProcessSettings:
         self.values: Mapping[str, Any] = _NOTHING
         self._configured: Mapping[str, Any] = _NOTHING
         self._given: Mapping[str, Any] = _NOTHING
+        self._inherited: Mapping[str, bytes] = {}
+        self.followers: tuple[Follower, ...] = ()
+        self._version = 0  # counts what was configured
+        self._versions: Mapping[str, int] = {}  # of each name, when it was last
         self._writers: dict[str, int] = {}
         self._has_warned = False
 
@@ -69,10 +89,12 @@ class ProcessSettings:
             configured = declaration.keep_fitting(self._configured) if keeps else _NOTHING
             # What does not fit is told by `confirm_given`, when the class's module has been imported as a whole.
             given = declaration.keep_fitting(self._given)
+            inherited = declaration.read_fitting(self._inherited)
             self.declaration = declaration
-            self._configured = configured
+            self._configured = {**inherited, **configured}
             self._writers = {name: writer for name, writer in self._writers.items() if name in configured}
-            self.values = {**declaration.defaults, **given, **configured}
+            self._versions = {name: self._versions.get(name, 0) for name in self._configured}
+            self.values = {**declaration.defaults, **given, **self._configured}
 
     def configure(self, values: Mapping[str, Any]) -> None:
         """Set values for the whole process; see `servekit.configure`."""
@@ -83,8 +105,8 @@ class ProcessSettings:
             if self.declaration is not declaration:
                 raise SettingsError(f"{declaration.where} was declared anew meanwhile; configure once that is done")
             crossed = self._note_writers(checked)
-            self._configured = {**self._configured, **checked}
-            self.values = {**self.values, **checked}
+            self._set(checked)
+        self._tell(checked)
         if crossed is not None:
             warnings.warn(_TWO_WRITERS.format(name=crossed), RuntimeWarning, stacklevel=3)
 
@@ -107,6 +129,63 @@ class ProcessSettings:
         with self._lock:
             self.values = {**declaration.defaults, **checked, **self._configured}
 
+    # ------------------------------------------------------------------ other processes
+
+    def inherit(self, values: Mapping[str, bytes]) -> None:
+        """Set what another process has configured, as JSON, for a class that may be declared later.
+
+        What does not fit is left out; who adopts the values afterwards learns of it.
+        """
+        with self._lock:
+            self._inherited = values
+
+    def adopt(self, values: Mapping[str, Any]) -> None:
+        """Set values that are checked already and come from another process: nobody here has written them."""
+        if values:
+            with self._lock:
+                self._writers = {name: writer for name, writer in self._writers.items() if name not in values}
+                self._set(values)
+            self._tell(values)
+
+    def follow(self, follower: Follower) -> None:
+        """Have somebody told what is configured: once now, if anything is, and after each change."""
+        with self._lock:
+            self.followers = (*self.followers, follower)
+        carried = self._pack()
+        if carried is not None:
+            follower(carried)
+            _warn_refused(carried.refused.values())
+
+    def unfollow(self, follower: Follower) -> None:
+        """Tell somebody no more; nothing happens if nobody would."""
+        with self._lock:
+            self.followers = tuple(each for each in self.followers if each != follower)
+
+    def pack_overlay(self, values: Mapping[str, Any]) -> bytes:
+        """Return the values of an overlay as they travel with a prediction; warn of those that cannot."""
+        payload, refused = pack_values(self.require(), values)
+        _warn_refused(refused.values())
+        return payload
+
+    def _tell(self, names: Collection[str]) -> None:
+        """Tell the followers, each of the same; then warn of those among the names that they cannot be told."""
+        followers = self.followers
+        carried = self._pack() if followers else None
+        if carried is not None:
+            for follower in followers:
+                follower(carried)
+            _warn_refused([reason for name, reason in carried.refused.items() if name in names], stacklevel=5)
+
+    def _pack(self) -> Carried | None:
+        with self._lock:
+            declaration, values = self.declaration, self._configured
+            versions, version = self._versions, self._version
+        if declaration is None or not values:
+            return None
+        return pack_numbered(declaration, values, versions, version)  # beyond the lock: it runs the author's types
+
+    # ------------------------------------------------------------------ tests
+
     @contextmanager
     def isolated(self) -> Generator[None]:
         """Forget everything until the block ends."""
@@ -120,6 +199,13 @@ class ProcessSettings:
             with self._lock:
                 for name, value in saved.items():
                     setattr(self, name, value)
+
+    def _set(self, values: Mapping[str, Any]) -> None:
+        """Configure checked values; under the lock."""
+        self._version += 1
+        self._versions = {**self._versions, **dict.fromkeys(values, self._version)}
+        self._configured = {**self._configured, **values}
+        self.values = {**self.values, **values}
 
     def _note_writers(self, values: Mapping[str, Any]) -> str | None:
         """Remember who set what; return a name that changed hands, the first time that one does."""
@@ -152,6 +238,11 @@ _TWO_WRITERS: Final = (
     "For a value of one thread or task use servekit.context(). This is said once"
 )
 
+_NOT_CARRIED: Final = (
+    "{reason}. It holds in this process; its worker processes keep the value that they have. "
+    "Configure it in the predictor's setup() instead, which each of them runs"
+)
+
 
 def _refuse_in_prediction(values: Mapping[str, Any]) -> None:
     try:
@@ -163,6 +254,11 @@ def _refuse_in_prediction(values: Mapping[str, Any]) -> None:
         f"configure({names}) was called in the prediction {scopes[0].id}, and would change every other one; "
         f"write `with servekit.context({names}):` for this one, or call configure in setup"
     )
+
+
+def _warn_refused(reasons: Iterable[str], stacklevel: int = 3) -> None:
+    for reason in reasons:
+        warnings.warn(_NOT_CARRIED.format(reason=reason), RuntimeWarning, stacklevel=stacklevel)
 
 
 def _is_same(new: Any, old: Any) -> bool:

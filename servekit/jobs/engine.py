@@ -7,6 +7,7 @@ taken in is in one of these places until the consumer has its result, and the wi
 """
 
 import asyncio
+import contextvars
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable
 from dataclasses import dataclass
@@ -56,6 +57,7 @@ class Engine:
         options: How.
         tally: Counts what ends.
         clock: A monotonic clock, in seconds.
+        context: In which attempts begin.
     """
 
     def __init__(
@@ -65,10 +67,12 @@ class Engine:
         options: JobOptions,
         tally: Tally,
         clock: Callable[[], float],
+        context: contextvars.Context,
     ) -> None:
         self._target = target
         self._tally = tally
         self._clock = clock
+        self._context = context
         self._timeout = options.timeout
         self._policy = options.policy()
         self._loop = asyncio.get_running_loop()
@@ -212,7 +216,7 @@ class Engine:
         if self._timeout is not None:
             left = max(_LEAST_SECONDS, job.began + self._timeout - job.began_attempt)
         self._cancels[job] = _do_nothing
-        cancel = self._target.start(job.row, left, partial(self._on_end, job))
+        cancel = self._context.run(self._target.start, job.row, left, partial(self._on_end, job))
         if job in self._cancels:  # it may have ended already
             self._cancels[job] = cancel
 

@@ -1,5 +1,6 @@
 """`run_batch`: a predictor over any number of rows."""
 
+import contextvars
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -44,6 +45,9 @@ def run_batch(
 
     Rows are read as they are needed, and no more than a few hundred are on their way at once, so there may be
     millions of them. A row that fails costs no other row anything: its result says what was wrong with it.
+
+    The rows run with the settings that `configure` has set here, be it before or meanwhile, and over them those of
+    the `context` in which this is called; worker processes get both.
 
     Args:
         target: What runs the rows. A project's folder or spec, or a class or function that can be imported, runs in
@@ -96,7 +100,7 @@ class BatchRun:
 
     The job begins when the first result is asked for. It ends with its last row; or early when it is closed, best by
     `async with run:` around the loop. Then no row is begun any more, those that run are canceled, and it is
-    waited for their end.
+    waited for their end. Its rows run in a copy of the Context in which it is made.
 
     Args:
         target: Gives what runs the rows, from the job's beginning to its end.
@@ -120,6 +124,7 @@ class BatchRun:
         self._rows = rows
         self._options = options
         self._clock = clock
+        self._context = contextvars.copy_context()  # each step of the iteration may be in another one
         self._engine: Engine | None = None
         self._results = self._run()
 
@@ -154,7 +159,7 @@ class BatchRun:
     async def _run(self) -> AsyncGenerator[RowResult, None]:
         async with self._opening as target:
             self.tally.begin()
-            engine = self._engine = Engine(target, self._rows, self._options, self.tally, self._clock)
+            engine = self._engine = Engine(target, self._rows, self._options, self.tally, self._clock, self._context)
             try:
                 await engine.start()
                 while (result := await engine.next_result()) is not None:

@@ -11,8 +11,9 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from servekit.configuration.inheritance import Inheritance, read_overlay
 from servekit.configuration.requests import read_overrides
-from servekit.errors import CancelationError, InputError, NotReadyError, OutputError, UploadError
+from servekit.errors import CancelationError, InputError, NotReadyError, OutputError, SettingsError, UploadError
 from servekit.runtime.failure import author_traceback, describe
 from servekit.runtime.files import FileSource
 from servekit.runtime.logs import PredictionSink
@@ -36,6 +37,7 @@ class Surroundings(Protocol):
     signature: Signature
     predict: Callable[..., Any]
     executor: ContextThreadPoolExecutor
+    inheritance: Inheritance
 
     def post(self, message: ToServer) -> None:
         """Send a message to the server; callable from any thread."""
@@ -102,14 +104,26 @@ class Assignment:
             )
         return signature.decode_input(self.run.input, files)
 
+    @property
+    def may_override(self) -> bool:
+        """Whether there is anything that `read_overrides` has to look at."""
+        is_overlaid = self.run.overlay is not None
+        return is_overlaid or bool(self.scope.context) or self._worker.inheritance.fault is not None
+
     def read_overrides(self) -> Mapping[str, Any]:
-        """Return the settings that the request overrides.
+        """Return the settings that the program which submitted it overlays, and over these what the request overrides.
 
         Raises:
-            InputError: They do not fit.
+            InputError: What the request overrides does not fit.
+            SettingsError: What the program has configured, or overlays, does not fit.
         """
-        context = self.scope.context
-        return read_overrides(context) if context else {}
+        fault = self._worker.inheritance.fault
+        if fault is not None:
+            message = f"the program has configured what cannot be used here: {fault}"
+            raise SettingsError(message)
+        overlay, context = self.run.overlay, self.scope.context
+        values = {} if overlay is None else read_overlay(overlay)
+        return {**values, **read_overrides(context)} if context else values
 
     # ------------------------------------------------------------------ ends
 

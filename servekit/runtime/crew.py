@@ -20,6 +20,7 @@ from servekit.runtime.observer import PoolObserver
 from servekit.runtime.places import Places
 from servekit.runtime.protocol import (
     Completed,
+    Configured,
     Health,
     Loaded,
     Log,
@@ -33,6 +34,7 @@ from servekit.runtime.protocol import (
     ToServer,
 )
 from servekit.runtime.settings import WorkerSettings
+from servekit.runtime.settings_feed import SettingsFeed
 from servekit.runtime.setups import Setups, explain_death, explain_failure
 from servekit.runtime.worker_factory import WorkerFactory
 from servekit.spec import ServeSpec
@@ -84,6 +86,7 @@ class Crew:
         model: What the predictor takes and gives, once a worker has loaded it.
         setups: How setups went.
         places: How many workers there should be, and who replaces whom.
+        feed: What this process configures, on its way to worker processes.
         was_ready: A worker was ready once.
         has_abandoned: Threads of a worker that was given up may still run in this process.
     """
@@ -104,7 +107,8 @@ class Crew:
         self.was_ready = False
         self.has_abandoned = False
         self._capacity = capacity
-        self._factory = WorkerFactory(settings, capacity, python, serve.isolation)
+        self.feed = SettingsFeed(self.workers)
+        self._factory = WorkerFactory(settings, capacity, python, serve.isolation, self.feed)
         self._events = events
         self._observer = observer
         self._health = HealthChecks(serve.healthcheck_timeout, self.spawn)
@@ -324,6 +328,8 @@ class Crew:
                 self._health.take(message)
             case Pong():
                 worker.pulse.take(message)
+            case Configured():
+                self.feed.on_configured(worker)
             case Log():
                 self.on_output(worker, message.source, message.text)
             case _:
@@ -334,6 +340,7 @@ class Crew:
         worker.model = Model.from_message(message)
         if message.batch_size is not None:
             worker.slots = message.slots
+        self.feed.sync(worker)  # what has changed since it was started
         if not self.is_ready:  # else it is that of those who serve
             self.model = worker.model
         if self._may_set_up:

@@ -71,7 +71,7 @@ class Execution:
         context.run(enter_scope, self._scope, self._assignment.sink)
         if self._worker.adopts_threads:
             adopt_threads(self._scope, self._assignment.sink)
-        if self._scope.context and not self._overlay_settings(context):
+        if self._assignment.may_override and not self._overlay_settings(context):
             return
         signature = self._worker.signature
         if not signature.is_async and not signature.streams:
@@ -88,7 +88,7 @@ class Execution:
         self._task = asyncio.get_running_loop().create_task(self._in_task(body), context=context)
 
     def _overlay_settings(self, context: contextvars.Context) -> bool:
-        """Apply what the request overrides; the prediction has failed if that does not fit."""
+        """Apply what overrides settings here; the prediction has failed if that does not fit."""
         try:
             context.run(push_layer, context.run(self._assignment.read_overrides))
         except BaseException as error:  # noqa: BLE001 - the border to the author's validators

@@ -8,6 +8,7 @@ import asyncio
 from enum import Enum
 from typing import Protocol
 
+from servekit.configuration.carrying import Carried
 from servekit.errors import ServekitError
 from servekit.runtime.death import DeathCause
 from servekit.runtime.link import Link
@@ -68,6 +69,8 @@ class WorkerHandle:
         has_successor: Another worker is to take its place.
         completed: How many predictions have ended on it.
         pulse: Whether it answers.
+        configured: What it was last told that the program has configured; None if nothing.
+        unconfirmed: How many times it was told so and has not answered yet.
     """
 
     def __init__(self, number: int, settings: WorkerSettings, events: WorkerEvents) -> None:
@@ -86,6 +89,8 @@ class WorkerHandle:
         self.has_successor = False
         self.completed = 0
         self.pulse = Pulse()
+        self.configured: Carried | None = None
+        self.unconfirmed = 0
         self.generation = 0
         self.model: Model | None = None
         self.was_ready = False

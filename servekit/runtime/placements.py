@@ -84,6 +84,9 @@ class Placements:
             rank: How urgent it is beside others that the worker holds.
         """
         uploads = prediction.uploads
+        feed = self._crew.feed
+        if feed.newest is not None:
+            feed.sync(worker)
         worker.send(
             Run(
                 prediction.key,
@@ -93,6 +96,7 @@ class Placements:
                 deadline,
                 {token: os.fsencode(path) for token, path in uploads.items()} if uploads else None,
                 rank,
+                prediction.overlay,
             )
         )
         prediction.raw_input = b""

@@ -74,6 +74,8 @@ class Pool:
         self._clean_up(sweep)
         if self._isolation == "thread":
             self._exits.enter_context(routed_output())
+        else:
+            self._crew.feed.open()
         self._watchdog.start()
         await self._crew.places.open()
         self._dispatcher.open()
@@ -123,6 +125,7 @@ class Pool:
             grace_seconds: How long `teardown` may take. With 0 the workers are killed.
         """
         self._dispatcher.close()
+        self._crew.feed.close()
         await self._watchdog.close()
         await self._crew.close(grace_seconds)
         if self._cleanups:
@@ -132,6 +135,7 @@ class Pool:
 
     def abandon(self) -> None:
         """Kill the workers and remove temporary files, at once and without waiting for anything."""
+        self._crew.feed.close()
         for worker in list(self._crew.workers):
             worker.kill()
         self._folder.remove()
@@ -232,7 +236,10 @@ class Pool:
         terms: Terms = DEFAULT_TERMS,
         tells_cancel_reason: bool = True,
     ) -> Prediction:
-        """Make a prediction for `submit`. Its input is checked already; its context is what JSON can hold."""
+        """Make a prediction for `submit`. Its input is checked already; its context is what JSON can hold.
+
+        It runs with the settings that the calling code overrides by `servekit.context`.
+        """
         model = self._crew.model
         return Prediction(
             secrets.token_hex(13) if id is None else id,
@@ -241,6 +248,7 @@ class Pool:
             shown_input=shown_input,
             context=None if context is None else msgspec.json.encode(context),
             uploads=uploads,
+            overlay=self._crew.feed.pack_overlay(),
             streams=model is not None and model.streams,
             terms=terms,
             tells_cancel_reason=tells_cancel_reason,

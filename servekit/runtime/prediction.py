@@ -68,6 +68,7 @@ class Prediction:
         key: The number that stands for it in the protocol and in file names.
         raw_input: The input as JSON, for the worker; let go of when it has been sent.
         context: Free keys and values for the predictor, as a JSON object; let go of at the end.
+        overlay: What the program that submitted it overlays the settings with, for the worker; None if nothing.
         shown_input: The input as answers show it: without secrets.
         terms: How urgent it is, how long it may take, and whose it is.
         created_tick: When it was made, on the clock of `time.perf_counter`.
@@ -103,6 +104,7 @@ class Prediction:
         "is_shared",
         "key",
         "kinds",
+        "overlay",
         "problems",
         "raw_input",
         "readers",
@@ -126,6 +128,7 @@ class Prediction:
         shown_input: bytes | None = None,
         context: bytes | None = None,
         uploads: Mapping[str, str] | None = None,
+        overlay: bytes | None = None,
         streams: bool = False,
         terms: Terms = DEFAULT_TERMS,
         tells_cancel_reason: bool = True,
@@ -136,6 +139,7 @@ class Prediction:
         self.shown_input = raw_input if shown_input is None else shown_input
         self.context = context
         self.uploads = uploads
+        self.overlay = overlay
         self.streams = streams
         self.terms = terms
         self.tells_cancel_reason = tells_cancel_reason

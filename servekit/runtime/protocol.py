@@ -16,6 +16,8 @@ __all__ = [
     "MAX_FRAME_BYTES",
     "Cancel",
     "Completed",
+    "Configure",
+    "Configured",
     "FrameError",
     "FrameReader",
     "Health",
@@ -65,7 +67,8 @@ class Run(Message, tag=1):
     """Run a prediction; the server holds a slot for it.
 
     `context` is a JSON object; `uploads` gives the path, as the file system has it, of each upload token. Of two
-    that wait in the worker, the one with the lower `rank` goes first.
+    that wait in the worker, the one with the lower `rank` goes first. `overlay` is what the program that submitted it
+    overlays the settings with.
     """
 
     key: int
@@ -75,6 +78,7 @@ class Run(Message, tag=1):
     deadline: float | None = None
     uploads: dict[str, bytes] | None = None
     rank: float = 0.0
+    overlay: bytes | None = None
 
 
 class Cancel(Message, tag=2):
@@ -117,7 +121,16 @@ class GiveUp(Message, tag=8):
     key: int
 
 
-ToWorker = Setup | Run | Cancel | Pause | Resume | HealthCheck | Shutdown | Ping | GiveUp
+class Configure(Message, tag=9):
+    """Take over what the program has configured: all of it, each value with the number of the change that set it.
+
+    A value that is not newer than the one the worker knows stays without effect.
+    """
+
+    values: bytes
+
+
+ToWorker = Setup | Run | Cancel | Pause | Resume | HealthCheck | Shutdown | Ping | GiveUp | Configure
 
 # ------------------------------------------------------------------ worker to server
 
@@ -216,7 +229,11 @@ class Pong(Message, tag=8):
     threads_seconds: float = 0.0
 
 
-ToServer = Loaded | Ready | SetupFailed | Outputs | Log | Metric | Completed | Health | Pong
+class Configured(Message, tag=9):
+    """The answer to `Configure`: it was taken, whether all of it fits or not."""
+
+
+ToServer = Loaded | Ready | SetupFailed | Outputs | Log | Metric | Completed | Health | Pong | Configured
 
 _HEAD = struct.Struct(">II")
 _HEAD_SIZE = _HEAD.size

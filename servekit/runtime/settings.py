@@ -36,6 +36,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         fetch: Limits for files that inputs name.
         upload: Where the files of outputs go; None for into the answer.
         values: What the spec says of the author's own settings.
+        configured: What the program has configured of them, as `Configure` has it; None if nothing.
+        configured_at_opening: The version of what was configured when the worker's pool was opened.
     """
 
     dialect: Dialect
@@ -53,6 +55,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     fetch: FetchLimits
     upload: UploadTarget | None
     values: Mapping[str, Any] = {}
+    configured: bytes | None = None
+    configured_at_opening: int = 0
 
     @classmethod
     def from_spec(cls, spec: Spec, directory: Path) -> Self:

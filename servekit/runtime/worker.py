@@ -22,6 +22,7 @@ import msgspec
 
 from servekit.batching import find_batch_options
 from servekit.configuration.given import load_with_settings
+from servekit.configuration.inheritance import Inheritance
 from servekit.configuration.requests import overrides_schema
 from servekit.errors import PredictorError
 from servekit.loading import find_loader
@@ -35,6 +36,8 @@ from servekit.runtime.link import Link
 from servekit.runtime.logs import SetupSink
 from servekit.runtime.protocol import (
     Cancel,
+    Configure,
+    Configured,
     GiveUp,
     Health,
     HealthCheck,
@@ -77,6 +80,7 @@ class Worker:
     signature: Signature
     predict: Callable[..., Any]
     executor: ContextThreadPoolExecutor
+    inheritance: Inheritance
 
     def __init__(self, settings: WorkerSettings, link: Link[ToServer], *, has_own_process: bool = False) -> None:
         self.settings = settings
@@ -97,6 +101,9 @@ class Worker:
         self._imports = contextlib.ExitStack()  # holds what the author's code may import
         self._threads = ThreadProbe(self.executor)
         self._checkup: asyncio.Future[str | None] | None = None
+        self.inheritance = Inheritance()
+        if settings.configured is not None:
+            self.inheritance.take(settings.configured)
 
     async def drained(self) -> None:
         """Wait until the server has taken most of what was posted."""
@@ -126,6 +133,8 @@ class Worker:
                     self.post(Pong(message.number, self._threads.ask(has_free_thread=self._has_free_thread)))
                 case HealthCheck():
                     self._spawn(self._check_health(message.number))
+                case Configure():
+                    self._configure(message.values)
                 case Setup():
                     self._spawn(self._set_up())
                 case Shutdown():
@@ -142,6 +151,15 @@ class Worker:
     def load(self) -> None:
         """Import the predictor and say what it takes and gives, or why that failed."""
         self._spawn(self._load())
+
+    def _configure(self, values: bytes) -> None:
+        """Take over what the program has configured; what comes after this sees it."""
+        before = self.inheritance.fault
+        self.inheritance.take(values)
+        fault = self.inheritance.fault
+        if fault is not None and fault != before:
+            self.post(Log(0, "stderr", f"predictions fail until this is mended: {fault}\n"))
+        self.post(Configured())
 
     def _steer(self, message: Cancel | Pause | Resume | GiveUp) -> None:
         execution = self._running.get(message.key)
@@ -185,6 +203,7 @@ class Worker:
             self.signature = inspect_signature(loaded.predict, loaded.reference, loader.reading)
             self.adopts_threads = loader.adopts_threads and self._runs_one and not self.signature.is_async
             policy = _find_batch_policy(self.settings, self.signature, loaded)
+            await self._in_thread(self.inheritance.confirm)
         except BaseException as error:  # noqa: BLE001 - the border to the author's module
             self._give_up("load", error)
             return
@@ -201,6 +220,7 @@ class Worker:
             if handle.setup is not None:
                 _check_takes_nothing(handle.setup)
                 await self._call(handle.setup)
+                await self._in_thread(self.inheritance.renew, self.settings.configured_at_opening)
         except BaseException as error:  # noqa: BLE001 - the border to the author's setup
             self._give_up("setup", error)
             return

@@ -2,6 +2,8 @@
 
 import os
 
+import msgspec
+
 from servekit.loading import find_loader
 from servekit.runtime.capacity import Capacity
 from servekit.runtime.devices import Devices
@@ -9,6 +11,7 @@ from servekit.runtime.handle import WorkerEvents, WorkerHandle
 from servekit.runtime.oom import OomKills
 from servekit.runtime.process_handle import ProcessHandle
 from servekit.runtime.settings import WorkerSettings
+from servekit.runtime.settings_feed import SettingsFeed
 from servekit.runtime.thread_handle import ThreadHandle
 
 __all__ = ["WorkerFactory"]
@@ -25,10 +28,14 @@ class WorkerFactory:
         capacity: What each gets of the machine.
         python: The interpreter for processes.
         isolation: "process" or "thread".
+        feed: What this process has configured.
     """
 
-    def __init__(self, settings: WorkerSettings, capacity: Capacity, python: str, isolation: str) -> None:
+    def __init__(
+        self, settings: WorkerSettings, capacity: Capacity, python: str, isolation: str, feed: SettingsFeed
+    ) -> None:
         self._settings = settings
+        self._feed = feed
         self._threads = capacity.threads
         self._python = python
         self._isolation = isolation
@@ -54,7 +61,13 @@ class WorkerFactory:
             environment["CUDA_VISIBLE_DEVICES"] = environment["SERVEKIT_DEVICE"] = ",".join(devices)
         if self._threads is not None:
             environment["OMP_NUM_THREADS"] = str(self._threads)
-        worker = ProcessHandle(self._count, self._settings, events, self._python, environment, self._oom_kills)
+        settings = self._settings
+        if (newest := self._feed.newest) is not None:
+            settings = msgspec.structs.replace(
+                settings, configured=newest.payload, configured_at_opening=self._feed.opened_at
+            )
+        worker = ProcessHandle(self._count, settings, events, self._python, environment, self._oom_kills)
+        worker.configured = newest
         worker.devices = devices
         return worker
 

@@ -45,7 +45,7 @@ class Member:
         arrived: When it came, on the clock of `time.perf_counter`.
         due: When its time is up, on the same clock.
         inputs: Its arguments for `predict`.
-        overrides: The settings that its request overrides.
+        overrides: The settings that are other ones for it.
         cost: What it costs.
         key: With which others it can be in a batch.
         is_over: It has ended, for everybody but the batch that it may be in.
@@ -107,7 +107,8 @@ class Member:
         if policy.key is not None:
             self.key = _check_key(self.in_scope(policy.key, self.inputs))
         if self.overrides:
-            self.key = _KeyWithOverrides(self.key, write_overrides(self.assignment.scope.context))
+            assignment = self.assignment
+            self.key = _KeyWithOverrides(self.key, write_overrides(assignment.scope.context), assignment.run.overlay)
 
     def in_scope(self, function: Callable[..., _T], *arguments: Any) -> _T:
         """Call something that is about this prediction alone, by one thread at a time."""
@@ -154,6 +155,7 @@ class _KeyWithOverrides:
 
     key: Hashable
     overrides: str
+    overlay: bytes | None
 
 
 def _check_cost(cost: Any) -> float:
