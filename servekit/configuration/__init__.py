@@ -10,6 +10,8 @@ process      the values of the process, replaced as a whole
 author       what an author uses: `Settings`, `settings`, `configure`, `context`
 reading      the class read into types: a `declaration`. Only these two need pydantic, and the first class loads them
 given        values from outside the code: the spec, a variable, a flag
+carrying     what this process has configured, as it travels to worker processes that it has started
+inheritance  the same where it arrives, in a worker process
 requests     what a request overrides, on its way from the body into the prediction's Context
 
 None of it lives in a module `servekit.settings`: that name is the object that authors read.

@@ -77,9 +77,9 @@ def configure(**values: Any) -> None:
     one warning when a thread changes what another one has set.
 
     Worker processes that this one has started, as `run_batch` does, get the values too; what is submitted to
-    them after the call sees them. Of a value that JSON cannot hold there is a warning: it holds in this process, and the
-    predictor's `setup`, which each worker runs, has to configure one for them. What `setup` configures is for its
-    own worker.
+    them after the call sees them. Of a value that JSON cannot hold there is a warning: it holds in this process,
+    and the predictor's `setup`, which each worker runs, has to configure one for them. What `setup` configures is
+    for its own worker.
 
     Raises:
         SettingsError: A name is not declared, a value does not fit its type, no class is declared, or a prediction

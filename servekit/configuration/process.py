@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from servekit.configuration.carrying import Carried, Follower, pack_numbered, pack_values
 from servekit.errors import NoScopeError, SettingsError
 from servekit.scope import current_scopes
 
 if TYPE_CHECKING:
+    from servekit.configuration.carrying import Carried, Follower
     from servekit.configuration.declaration import Declaration
 
 __all__ = ["PROCESS", "ProcessSettings"]
@@ -37,7 +37,6 @@ class ProcessSettings:
 
     __slots__ = (
         "_configured",
-        "followers",
         "_given",
         "_has_warned",
         "_inherited",
@@ -46,6 +45,7 @@ class ProcessSettings:
         "_versions",
         "_writers",
         "declaration",
+        "followers",
         "values",
     )
 
@@ -147,7 +147,7 @@ class ProcessSettings:
                 self._set(values)
             self._tell(values)
 
-    def follow(self, follower: Follower) -> None:
+    def follow(self, follower: "Follower") -> None:
         """Have somebody told what is configured: once now, if anything is, and after each change."""
         with self._lock:
             self.followers = (*self.followers, follower)
@@ -156,13 +156,15 @@ class ProcessSettings:
             follower(carried)
             _warn_refused(carried.refused.values())
 
-    def unfollow(self, follower: Follower) -> None:
+    def unfollow(self, follower: "Follower") -> None:
         """Tell somebody no more; nothing happens if nobody would."""
         with self._lock:
             self.followers = tuple(each for each in self.followers if each != follower)
 
     def pack_overlay(self, values: Mapping[str, Any]) -> bytes:
         """Return the values of an overlay as they travel with a prediction; warn of those that cannot."""
+        from servekit.configuration.carrying import pack_values  # noqa: PLC0415 - loads msgspec
+
         payload, refused = pack_values(self.require(), values)
         _warn_refused(refused.values())
         return payload
@@ -176,7 +178,9 @@ class ProcessSettings:
                 follower(carried)
             _warn_refused([reason for name, reason in carried.refused.items() if name in names], stacklevel=5)
 
-    def _pack(self) -> Carried | None:
+    def _pack(self) -> "Carried | None":
+        from servekit.configuration.carrying import pack_numbered  # noqa: PLC0415 - loads msgspec
+
         with self._lock:
             declaration, values = self.declaration, self._configured
             versions, version = self._versions, self._version

@@ -1,8 +1,8 @@
 """What settings promise to threads, tasks and generators, point by point.
 
 The points are: 1 one mapping for the process, 2 overlays of the named keys, 3 carried into what servekit runs,
-4 not into what it does not run, 5 no leak from generators. That they travel to worker processes is tested in
-tests/integration/test_pool_settings.py.
+4 not into what it does not run, 5 no leak from generators. That they travel to worker processes (7) is tested in
+tests/integration/test_pool_settings.py and test_pool_configured.py.
 """
 
 import asyncio
