@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from servekit.errors import UsageError
 from servekit.jobs import parse_rate
+from servekit.spec import SET_FLAG
 from servekit.spec.units import parse_duration, parse_size
 from servekit_cli.batching.beginning import Manner
 from servekit_cli.batching.merging import MERGERS
@@ -72,6 +73,7 @@ class BatchArguments:
     reports: Sequence[str]
     merge: str | None
     is_quiet: bool
+    set_values: list[str] | None
     setup_timeout: str | None
     env: list[str] | None
     env_file: list[Path] | None
@@ -93,6 +95,11 @@ class BatchArguments:
         self.read_reports()
         self.read_merge()
         self.setup_seconds()
+
+    @property
+    def overrides(self) -> dict[str, object]:
+        """What overrides the spec of a project or an image, by `Setting.name`."""
+        return {"workers": self.workers, "setup_timeout": self.setup_timeout, SET_FLAG: self.set_values}
 
     @property
     def goes_to_stdout(self) -> bool:
@@ -229,7 +236,7 @@ class BatchArguments:
             raise UsageError("--header is for requests to a server.\nName the server with --url.")
         if self.url is not None:
             self._refuse("--url", "the server is there already", workers=self.workers, env=self.env)
-            self._refuse("--url", "the server is there already", env_file=self.env_file)
+            self._refuse("--url", "the server is there already", env_file=self.env_file, set=self.set_values)
         if self.image is None:
             self._refuse("no --image", "there is no container", gpus=self.gpus, volume=self.volume, pull=self.pull)
 

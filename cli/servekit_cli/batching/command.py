@@ -67,8 +67,7 @@ def _prepare_project(arguments: BatchArguments) -> LocalHost:
     from servekit_cli.weights import place_weights  # noqa: PLC0415
 
     take_variables(arguments.env, arguments.env_file)
-    flags = {"workers": arguments.workers, "setup_timeout": arguments.setup_timeout}
-    spec = load_spec_for_run(arguments.file, flags).for_mode("predict")
+    spec = load_spec_for_run(arguments.file, arguments.overrides).for_mode("predict")
     say_warnings(spec)
     say_what_is_left_out(spec)
     python: Path = prepare_environment(spec)

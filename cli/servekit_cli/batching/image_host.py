@@ -1,7 +1,7 @@
 """Rows, run in a container of an image."""
 
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -49,8 +49,7 @@ def find_image_host(arguments: BatchArguments) -> "ImageHost":
         volume=arguments.volume,
         pull=arguments.pull,
     )
-    settings = {"workers": arguments.workers, "setup_timeout": arguments.setup_timeout}
-    return ImageHost(arguments.image, options, settings, arguments.rows_concurrency)
+    return ImageHost(arguments.image, options, arguments.overrides, arguments.rows_concurrency)
 
 
 @dataclass(frozen=True)
@@ -60,13 +59,13 @@ class ImageHost:
     Attributes:
         name: The image.
         options: What the user said of the container.
-        settings: What overrides the image's `serve` section.
+        settings: What overrides the image's `serve` section, and the author's own settings.
         concurrency: How many rows run at a time, at most; None if that is not known.
     """
 
     name: str
     options: RunOptions
-    settings: dict[str, str | None]
+    settings: Mapping[str, object]
     concurrency: int | None
     grace_seconds: float = 30.0
 

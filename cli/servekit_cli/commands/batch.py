@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from servekit_cli.container_flags import EnvFileFlag, EnvFlag, GpusFlag, PullFlag, VolumeFlag
-from servekit_cli.options import SpecOption
+from servekit_cli.options import SetOption, SpecOption
 
 __all__ = ["run"]
 
@@ -140,6 +140,7 @@ def run(
         ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no report.")] = False,
+    set_values: SetOption = None,
     setup_timeout: Annotated[
         str | None,
         typer.Option("--setup-timeout", metavar="DURATION", help="How long setup may take, as 90s or 5m."),
@@ -204,6 +205,7 @@ def run(
             reports=report or [],
             merge=merge,
             is_quiet=quiet,
+            set_values=set_values,
             setup_timeout=setup_timeout,
             env=env,
             env_file=env_file,

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from servekit.errors import UsageError
+from servekit.spec import SET_FLAG
 from servekit_cli.batching.arguments import BatchArguments
 from servekit_cli.commands.batch import run
 
@@ -41,6 +42,7 @@ def make(**given: Any) -> BatchArguments:
         ({"headers": ["A: b"]}, "--header is for requests"),
         ({"headers": ["secret"], "url": "http://b"}, r'got "\.\.\."'),
         ({"url": "http://b", "workers": "2"}, "--workers would have no effect"),
+        ({"url": "http://b", "set_values": ["size=2"]}, "--set would have no effect"),
         ({"gpus": "all"}, "--gpus would have no effect"),
         ({"is_forced": True, "resumes": True}, "--force begins anew"),
         ({"retries_failed": True}, "together with --resume"),
@@ -90,6 +92,14 @@ def test_what_was_given_is_read() -> None:
         "ordered": True,
     }
     assert str(arguments.read_merge().path) == "a/b.counts.json"  # type: ignore[union-attr] # it was given
+
+
+def test_settings_and_flags_override_the_spec() -> None:
+    assert make(workers="2", set_values=["size=2"]).overrides == {
+        "workers": "2",
+        "setup_timeout": None,
+        SET_FLAG: ["size=2"],
+    }
 
 
 def test_the_help_has_an_example_for_each_place_where_rows_run() -> None:
