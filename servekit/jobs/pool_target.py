@@ -116,7 +116,8 @@ class PoolTarget:
         """Check a row's input and submit it."""
         assert self._checker is not None
         try:
-            self._checker.check(row.raw_input)
+            if not row.is_checked:
+                self._checker.check(row.raw_input)
         except InputError as error:
             on_end(Outcome.misfit(error))
             return _do_nothing

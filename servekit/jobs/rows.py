@@ -52,6 +52,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
         fault: Why it could not be read. Such a row is not run; it fails with this text.
         fault_kind: The same as a word: `ROW`, or `INPUT` if it was read and does not fit.
         uploads: The local file of each upload token in `raw_input`, for targets that can take files so.
+        is_checked: Whether `raw_input` is known to fit the predictor's schema, so that it need not be checked again.
     """
 
     number: int
@@ -60,6 +61,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     fault: str | None = None
     fault_kind: FailureKind = FailureKind.ROW
     uploads: Mapping[str, str] = {}
+    is_checked: bool = False
 
     @property
     def input(self) -> Any:

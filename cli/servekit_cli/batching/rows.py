@@ -30,5 +30,6 @@ def fit_rows(records: Iterator[Record], fitter: RowFitter) -> Iterator[InputRow]
             fitted.fault,
             fitted.fault_kind,
             fitted.uploads,
-            fitted.shown,
+            is_checked=True,  # by the schema that the host gave
+            shown=fitted.shown,
         )
