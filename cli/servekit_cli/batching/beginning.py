@@ -109,7 +109,8 @@ def begin(place: OutputPlace, source: Source, settings: str, manner: Manner) -> 
         journal, done = None, DoneRows()
         if manner in {"resume", "retry-failed"}:
             journal = _load(place, settings)
-            file, done = _scan(place, file, retries_failed=manner == "retry-failed")
+            rows = 0 if journal is None else journal.rows
+            file, done = _scan(place, file, rows, retries_failed=manner == "retry-failed")
         else:
             _remove_rest(place)
         tally = ReadTally()
@@ -134,10 +135,15 @@ def _refuse_existing(place: OutputPlace) -> None:
 
 
 def _refuse_foreign(place: OutputPlace) -> None:
-    if not place.journal.exists() and place.path.exists() and place.path.stat().st_size:
-        reason = "a table is not gone on with when it is complete" if place.is_table else "a job leaves one beside it"
+    if place.journal.exists():
+        return
+    for path in (place.lines, place.path):
+        if not path.exists() or not path.stat().st_size:
+            continue
+        is_table = path != place.lines
+        reason = "a table is not gone on with when it is complete" if is_table else "a job leaves one beside it"
         raise UsageError(
-            f"{place.path} is there without {place.journal.name}: {reason}.\n"
+            f"{path} is there without {place.journal.name}: {reason}.\n"
             "There is nothing to resume. Name another file with -o, or let it be replaced with --force."
         )
 
@@ -152,13 +158,13 @@ def _load(place: OutputPlace, settings: str) -> Journal | None:
     return journal
 
 
-def _scan(place: OutputPlace, file: FileIO, *, retries_failed: bool) -> tuple[FileIO, DoneRows]:
-    done = scan_results(place.lines)
+def _scan(place: OutputPlace, file: FileIO, rows: int, *, retries_failed: bool) -> tuple[FileIO, DoneRows]:
+    done = scan_results(place.lines, rows)
     if not retries_failed or not done.failed:
         return file, done
     drop_failed(place.lines)
     file.close()
-    return lock_results(place.lines), scan_results(place.lines)
+    return lock_results(place.lines), scan_results(place.lines, rows)
 
 
 def _remove_rest(place: OutputPlace) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from servekit.errors import UsageError
 from servekit_cli.batching.lines import KnownResult, read_known
 
 __all__ = ["DoneRows", "drop_failed", "restore_order", "scan_results"]
@@ -49,14 +50,23 @@ class DoneRows:
         self.last = result.row
 
 
-def scan_results(path: Path) -> DoneRows:
+def scan_results(path: Path, rows: int | None = None) -> DoneRows:
     """Read which rows are done; a last line that was torn by a kill does not count.
 
+    Args:
+        path: The results.
+        rows: How many rows there can be; None where that is known to be so.
+
     Raises:
-        UsageError: The file holds something else than results.
+        UsageError: The file holds something else than results, or results of rows that there are not.
     """
     done = DoneRows()
     for line, result in _read_results(path):
+        if rows is not None and result.row > rows:
+            raise UsageError(
+                f"{path} has a result of row {result.row:,}, and only {rows:,} rows had been read by its journal.\n"
+                "It was changed since, or is of another job. Name another file with -o, or begin anew with --force."
+            )
         done.add(result)
         done.size += len(line)
     return done

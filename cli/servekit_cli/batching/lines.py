@@ -1,6 +1,6 @@
 """One result as a line of JSON."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -47,7 +47,7 @@ class ResultLine(msgspec.Struct, frozen=True, omit_defaults=True):
 class KnownResult(msgspec.Struct, frozen=True, gc=False):
     """What `--resume` wants to know of a result."""
 
-    row: int
+    row: Annotated[int, msgspec.Meta(ge=1)]
     status: str
 
     @property

@@ -226,3 +226,21 @@ def test_a_line_that_found_no_room_is_not_left_half_written(
     assert caught.value.filename == str(place.lines)
     assert place.lines.read_bytes().startswith(line(1))
     assert scan_results(place.lines).size == place.lines.stat().st_size
+
+
+@pytest.mark.parametrize("row", [0, -3, 99_999_999_999])
+def test_a_result_of_a_row_that_there_is_not_is_refused(place: OutputPlace, row: int) -> None:
+    source = Rows([*"abc"])
+    run(start(place, source))
+    place.lines.write_bytes(line(1) + line(row))
+
+    with pytest.raises(UsageError, match="results"):
+        start(place, source)
+
+
+def test_the_lines_of_a_table_are_not_gone_on_with_without_their_journal(tmp_path: Path) -> None:
+    place = find_place(str(tmp_path / "results.csv"))
+    place.lines.write_bytes(line(1))
+
+    with pytest.raises(UsageError, match=r"results.csv.part.jsonl is there without results.csv.journal"):
+        start(place, Rows([*"ab"]))
