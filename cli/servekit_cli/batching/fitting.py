@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -48,6 +48,9 @@ class RowFitter:
         fixed: Values of inputs for all rows that have none of their own.
         renamed: The column, or the member, that an input is taken from, where their names differ.
         ignores_unknown: Whether what is no input is left out of what the predictor gets.
+
+    Raises:
+        UsageError: `fixed` or `renamed` name what is no input, so that no row would fit.
     """
 
     def __init__(
@@ -63,6 +66,8 @@ class RowFitter:
         self._required: Collection[str] = schema.get("required", ())
         self._fixed = dict(fixed or {})
         self._renamed = {column: name for name, column in (renamed or {}).items()}
+        self._refuse_unknown("-i", self._fixed)
+        self._refuse_unknown("--map", self._renamed.values())
         self._ignores_unknown = ignores_unknown
         self._has_files = schema_has(dict(schema), _FILES)
         # A server may have to take whatever a client adds; a name that is typed wrong here is a mistake.
@@ -81,6 +86,12 @@ class RowFitter:
             return self._refuse(record, str(error), FailureKind.INPUT if is_json else FailureKind.ROW)
         except UsageError as error:
             return self._refuse(record, str(error), FailureKind.ROW)
+
+    def _refuse_unknown(self, flag: str, names: Iterable[str]) -> None:
+        unknown = [name for name in names if self._properties and name not in self._properties]
+        if unknown:
+            known = ", ".join(self._properties)
+            raise UsageError(f'{flag} names "{unknown[0]}", which is no input; the inputs are {known}.')
 
     def _fit(self, record: Record) -> FittedRow:
         if record.texts is None and not self._changes_values(record):
@@ -104,13 +115,18 @@ class RowFitter:
         if record.texts is None:
             own = _decode_object(record.content)
         else:
-            own = {self._renamed.get(name, name): text for name, text in record.texts.items()}
+            own = self._rename(record.texts)
             own = {name: self._read_cell(name, text) for name, text in own.items() if not self._is_gap(name, text)}
             return self._complete(own)
-        own = {self._renamed.get(name, name): value for name, value in own.items()}
+        own = self._rename(own)
         if record.has_gaps:
             own = {name: value for name, value in own.items() if value is not None or self._takes_null(name)}
         return self._complete(own)
+
+    def _rename(self, own: Mapping[str, Any]) -> dict[str, Any]:
+        """Take inputs from their columns; another column with the name of such an input is not it."""
+        renamed, inputs = self._renamed, self._renamed.values()
+        return {renamed.get(name, name): own[name] for name in own if name in renamed or name not in inputs}
 
     def _complete(self, own: dict[str, Any]) -> dict[str, Any]:
         if self._ignores_unknown and self._properties:

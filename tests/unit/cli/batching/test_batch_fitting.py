@@ -12,6 +12,7 @@ from servekit.signature import inspect_signature
 from servekit_cli.batching.fitting import RowFitter, find_file_input
 from servekit_cli.batching.fixed import read_fixed
 from servekit_cli.batching.records import Record
+from servekit_cli.batching.rows import fit_rows
 
 
 def predict(
@@ -143,6 +144,25 @@ def test_columns_of_other_names_and_of_no_use_are_put_right() -> None:
 
     assert json.loads(fitter.fit(row({"body": "a", "id": 9})).raw) == {"text": "a"}
     assert json.loads(fitter.fit(cells(body="b", id="9")).raw) == {"text": "b"}
+
+
+@pytest.mark.parametrize("record", [row({"body": "b", "text": "a"}), row({"text": "a", "body": "b"})])
+def test_a_renamed_column_wins_over_one_with_the_name_of_the_input(record: Record) -> None:
+    fitter = RowFitter(SCHEMA, renamed={"text": "body"})
+
+    assert fitter.fit(record).raw == b'{"text":"b"}'
+
+
+@pytest.mark.parametrize(("given", "flag"), [({"fixed": {"texd": "a"}}, "-i"), ({"renamed": {"texd": "a"}}, "--map")])
+def test_a_name_for_all_rows_that_is_no_input_is_refused_at_once(given: dict[str, Any], flag: str) -> None:
+    with pytest.raises(UsageError, match=f'{flag} names "texd", which is no input; the inputs are text'):
+        RowFitter(SCHEMA, **given)
+
+
+def test_a_row_that_fits_need_not_be_checked_again() -> None:
+    [fitted] = fit_rows(iter([row({"text": "a"})]), RowFitter(SCHEMA))
+
+    assert (fitted.is_checked, fitted.shown) == (True, b'{"text":"a"}')
 
 
 def test_without_a_schema_every_object_fits() -> None:
