@@ -34,6 +34,9 @@ _STDIN: Final = "-"
 _GZIP: Final = b"\x1f\x8b"
 _HEAD_BYTES: Final = 1024
 _PIECE: Final = 1 << 20
+_UNREADABLE: Final = (OSError, EOFError, zlib.error)
+"""What is raised by a file that cannot be read on, compressed or not."""
+
 _MAX_COUNTED_BYTES: Final = 1 << 30
 """Lines are counted ahead, for the time that is left, in files up to this size: about a second. By feel."""
 
@@ -118,8 +121,11 @@ class _TextFile:
         """Count the lines, about one a row."""
         if self.format == "json" or self.path.stat().st_size > _MAX_COUNTED_BYTES:
             return None
-        with self._open() as stream:
-            lines = sum(piece.count(b"\n") for piece in iter(lambda: stream.read(_PIECE), b""))
+        try:
+            with self._open() as stream:
+                lines = sum(piece.count(b"\n") for piece in iter(lambda: stream.read(_PIECE), b""))
+        except _UNREADABLE:
+            return None  # the rows before the damage are run; reading them says what is wrong
         return lines - (self.format != "jsonl")
 
     def _open(self) -> io.BufferedReader:
@@ -177,8 +183,11 @@ class _Folder:
         with _explained(self.name):
             yield from read_folder(self.path, self.find_input())
 
-    def count(self) -> int:
-        return sum(1 for _ in walk(self.path))
+    def count(self) -> int | None:
+        try:
+            return sum(1 for _ in walk(self.path))
+        except _UNREADABLE:
+            return None
 
 
 @contextmanager
@@ -190,7 +199,7 @@ def _explained(name: str) -> Generator[None]:
     """
     try:
         yield
-    except (OSError, EOFError, zlib.error) as error:
+    except _UNREADABLE as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"{name} cannot be read: {reason}.\nMend or replace it, and go on with --resume.") from error
 

@@ -135,6 +135,13 @@ def test_a_compressed_file_that_was_cut_off_says_so_after_its_rows(read: ReadFil
         read("in.jsonl.gz", gzip.compress(os.urandom(20_000).hex().encode())[:-4000])
 
 
+def test_a_compressed_file_that_was_cut_off_does_not_count_ahead(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl.gz"
+    path.write_bytes(gzip.compress(b"{}\n")[:-4])
+
+    assert open_source(str(path), None, lambda: "file", Stop()).count() is None
+
+
 def test_files_of_a_folder_come_in_the_order_of_their_names(tmp_path: Path) -> None:
     for name in ("b.png", "a/2.png", "a/10.png", ".hidden/x", ".y"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
