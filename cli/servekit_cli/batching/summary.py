@@ -83,11 +83,8 @@ def describe_share(part: int, whole: int) -> str:
 
 def _describe(report: Report) -> Iterator[str]:
     summary = report.summary
-    yield (
-        f"{summary.rows:,} rows in {describe_seconds(summary.elapsed_seconds)}, {summary.rows_per_second:,.0f} rows/s: "
-        f"{summary.succeeded:,} succeeded ({describe_share(summary.succeeded, summary.rows)}), "
-        f"{summary.failed:,} failed" + (f", {summary.retried:,} took several attempts" if summary.retried else "")
-    )
+    if summary.rows or not report.done_before:
+        yield _describe_counts(summary)
     if report.done_before:
         yield f"{report.done_before:,} rows were done before, {report.failed_before:,} of which had failed."
     durations = summary.durations
@@ -99,6 +96,15 @@ def _describe(report: Report) -> Iterator[str]:
         yield from _describe_intervals(intervals)
     if summary.errors:
         yield from _describe_errors(report)
+
+
+def _describe_counts(summary: Summary) -> str:
+    rows = f"{summary.rows:,} row{'s' * (summary.rows != 1)}"
+    return (
+        f"{rows} in {describe_seconds(summary.elapsed_seconds)}, {summary.rows_per_second:,.0f} rows/s: "
+        f"{summary.succeeded:,} succeeded ({describe_share(summary.succeeded, summary.rows)}), "
+        f"{summary.failed:,} failed" + (f", {summary.retried:,} took several attempts" if summary.retried else "")
+    )
 
 
 def _describe_intervals(intervals: list[tuple[float, float, float, int]]) -> Iterator[str]:

@@ -193,6 +193,10 @@ def test_the_report_for_people_has_counts_times_and_errors() -> None:
     assert "1  model        ValueError: <no> (first: row 2)" in text
 
 
+def test_the_report_of_a_job_that_was_done_before_says_no_more_than_that() -> None:
+    assert describe_report(make_report([])) == "5 rows were done before, 1 of which had failed."
+
+
 def test_the_page_is_well_formed_and_needs_nothing_else() -> None:
     page = render_page(make_report(RESULTS * 20))
 
