@@ -194,7 +194,7 @@ def test_no_build_tool_and_no_cache_is_left(running: Container) -> None:
 def test_the_image_is_small(engine: Engine, hello: str) -> None:
     size = engine.client.images.get(hello).attrs["Size"] - engine.client.images.get("python:3.12-slim").attrs["Size"]
 
-    assert size < 45_000_000
+    assert size < 47_000_000  # 46 when batches, batch jobs and settings had come
 
 
 def test_nothing_changed_gives_the_same_image(builder: Builder, engine: Engine) -> None:

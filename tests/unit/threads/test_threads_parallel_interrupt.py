@@ -194,7 +194,12 @@ async def wait(number):
         print("hangs", flush=True)
         await asyncio.sleep(1000)
 
+async def tick():  # CPython does not see a signal that comes just before its loop begins to wait, until that wakes
+    while True:
+        await asyncio.sleep(0.05)
+
 async def main():
+    ticking = asyncio.create_task(tick())
     async for _ in aparallel(hang, range(10), max_concurrency=1):
         pass
 """
