@@ -171,7 +171,7 @@ async def test_an_exit_in_a_batch_fails_it_and_the_worker_goes_on(run_pool: RunP
 
 
 async def test_a_worker_that_dies_takes_its_batch_and_no_other(run_pool: RunPool, tmp_path: Path) -> None:
-    code = FUSSY.replace("raise ValueError(", "os._exit(3) or (")
+    code = FUSSY.replace("raise ValueError(", "time.sleep(0.2) or os._exit(3) or (")
     events = PoolEvents()
     async with run_pool(code, observer=events, batch={"max_size": 2}) as pool:
         first = await begun(start(pool, text=str(tmp_path / "go")))
